@@ -76,7 +76,7 @@ class Bundled:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Inquiry:
     """Who asks, for whom, and for what: an entitlement, or a bundle; neither: for anything.
 
     The directory is that of the moment that is asked about. `now` None: at whatever time.
@@ -103,7 +103,7 @@ class Verdict:
         return not {*self.bars} - {Bar.TIME}
 
 
-def bars(flow: AccessFlow, asked: Question) -> Iterator[Bar]:
+def bars(flow: AccessFlow, asked: Inquiry) -> Iterator[Bar]:
     """Yield all that keeps somebody from requesting under the flow; nothing: they may.
 
     This is the one answer to who may request what: whoever wants the first bar alone, or a part of
@@ -144,7 +144,7 @@ def _of_people(
         yield Bar.GRANTEE
 
 
-def verdicts(flows: Iterable[AccessFlow], asked: Question) -> list[Verdict]:
+def verdicts(flows: Iterable[AccessFlow], asked: Inquiry) -> list[Verdict]:
     """Return what the flows say: first those that can be asked for, the preferred first.
 
     Then come those that can be at another time, then the others.
@@ -168,7 +168,7 @@ def why_not(
 
     The directory is that of the moment that is asked about.
     """
-    first = next(bars(flow, Question(requestor, grantee, directory)), None)
+    first = next(bars(flow, Inquiry(requestor, grantee, directory)), None)
     match first:
         case None:
             return None
@@ -189,7 +189,7 @@ _OF_THE_REQUESTOR = frozenset({Bar.CLOSED, Bar.STATUS, Bar.REQUESTORS})
 
 def _may_ask(flow: AccessFlow, requestor: Person, directory: Directory) -> bool:
     """Tell whether this person may request something of this flow for anybody."""
-    first = next(bars(flow, Question(requestor, requestor, directory)), None)
+    first = next(bars(flow, Inquiry(requestor, requestor, directory)), None)
     return first not in _OF_THE_REQUESTOR
 
 
@@ -262,7 +262,7 @@ def usable(
     flows: Iterable[AccessFlow], requestor: Person, grantee: Person, directory: Directory
 ) -> list[AccessFlow]:
     """Return the flows under which this person may request for that one, the preferred first."""
-    asked = Question(requestor, grantee, directory)
+    asked = Inquiry(requestor, grantee, directory)
     found = [flow for flow in flows if next(bars(flow, asked), None) is None]
     return sorted(found, key=preference)
 

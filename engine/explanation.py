@@ -18,7 +18,7 @@ from engine.conditions import (
 )
 from engine.directory import Directory, GroupId, Person, PersonId
 from engine.duration import in_words
-from engine.eligibility import MAX_BUNDLED, Bar, Question, Verdict, for_whom
+from engine.eligibility import MAX_BUNDLED, Bar, Inquiry, Verdict, for_whom
 from engine.flow import AccessFlow, ApprovalRule, RequestFor, Revision
 from engine.inventory import Entitlement
 from engine.window import opening_in_words
@@ -82,7 +82,7 @@ class Explanation:
         return (f"{self.said}:", *(f"{reason}." for reason in reasons))
 
 
-def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Explanation:
+def explain(asked: Inquiry, verdicts: Sequence[Verdict], *, you: bool) -> Explanation:
     """Explain what the flows say that offer something, the preferred first.
 
     `you`: whoever asks reads it; else it is said of them by name.
@@ -105,7 +105,7 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
     return Explanation(may, said, told, why, max(0, len(bearing) - MOST_TOLD))
 
 
-def _thing(asked: Question) -> str:
+def _thing(asked: Inquiry) -> str:
     if asked.bundle:
         return f"the bundle “{asked.bundle.name}”"
     if asked.entitlement is None:
@@ -165,7 +165,7 @@ def _and(clauses: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    asked: Question
+    asked: Inquiry
     you: bool
 
     def of(self, verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from itertools import chain
 from engine import eligibility
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
-from engine.eligibility import Bar, Grantees, Question, Verdict
+from engine.eligibility import Bar, Grantees, Inquiry, Verdict
 from engine.flow import AccessFlow, FlowId
 from engine.indexed import Index, Key, keys_of_entitlement, keys_of_query
 from engine.inventory import Entitlement
@@ -73,7 +73,7 @@ class Policy:
         found = eligibility.usable(self._numbered(numbers), requestor, grantee, here)
         return eligibility.offering(found, entitlement)
 
-    def verdicts(self, asked: Question) -> list[Verdict]:
+    def verdicts(self, asked: Inquiry) -> list[Verdict]:
         """Return what each flow says of the question, of those that offer what it asks for."""
         entitlement = asked.entitlement
         known = self._numbered(self._offering(entitlement)) if entitlement else self._flows

@@ -12,7 +12,7 @@ from engine.aql.errors import BadQueryError
 from engine.aql.parser import parse
 from engine.aql.query import Query, all_of
 from engine.directory import Person
-from engine.eligibility import Question, for_whom, may_know
+from engine.eligibility import Inquiry, for_whom, may_know
 from engine.inventory import EntitlementId
 from engine.outcome import Code, Refusal
 from storage import inventory
@@ -63,7 +63,7 @@ def browse(
         offering = {
             one.id: [v.flow for v in company.policy.verdicts(of) if may_know(v.flow, now, here)]
             for one in found.entitlements
-            for of in (Question(now, now, here, one),)
+            for of in (Inquiry(now, now, here, one),)
         }
         return replace(
             found,

@@ -16,7 +16,7 @@ from bot.views.values import Named, Why
 from engine import eligibility, explanation
 from engine.aql.errors import nearest
 from engine.directory import Directory, Person
-from engine.eligibility import Bundled, Question, Verdict
+from engine.eligibility import Bundled, Inquiry, Verdict
 from engine.explanation import Explanation
 from engine.flow import AccessFlow
 from engine.inventory import Entitlement, ResourceId
@@ -217,7 +217,7 @@ class _Asking:
         flows = self._having(bundle)
         there = ((flow.id, of_bundle(flow, bundle)) for flow in flows)
         sizes = {id_: inventory.count(self.session, query) for id_, query in there if query}
-        asked = Question(
+        asked = Inquiry(
             self.requestor,
             self.grantee,
             self.here,
@@ -248,8 +248,8 @@ class _Asking:
         known = found or self.knows_all
         return explanation.explain(asked, found, you=self.you) if known else None
 
-    def _verdicts(self, entitlement: Entitlement) -> tuple[Question, list[Verdict]]:
-        asked = Question(self.requestor, self.grantee, self.here, entitlement, self.now)
+    def _verdicts(self, entitlement: Entitlement) -> tuple[Inquiry, list[Verdict]]:
+        asked = Inquiry(self.requestor, self.grantee, self.here, entitlement, self.now)
         found = self.company.policy.verdicts(asked)
         return asked, [verdict for verdict in found if self._knows(verdict.flow)]
 

@@ -16,7 +16,7 @@ from bot.views.text import verbatim
 from bot.views.values import View, Why
 from bot.views.why import LONGEST, value_of, value_text, why_modal, wish_modal, wished_modal
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.eligibility import Question, verdicts
+from engine.eligibility import Inquiry, verdicts
 from engine.explanation import explain
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.inventory import ResourceId
@@ -71,7 +71,7 @@ def answers(draw: st.DrawFn) -> Why:
     ]
     told = []
     for n in range(many):
-        asked = Question(kim, kim, here, entitlement(n + 1, path=draw(words) or "x"), NOW)
+        asked = Inquiry(kim, kim, here, entitlement(n + 1, path=draw(words) or "x"), NOW)
         told.append(explain(asked, verdicts(flows, asked), you=True))
     named = [(ResourceId(n), draw(words)) for n in range(8)]
     return Why(
@@ -110,7 +110,7 @@ def test_a_button_says_what_it_is_about(resource, words):
 
 def test_only_what_is_wanting_can_be_told():
     here = company()
-    asked = Question(here.people["ann"], here.people["ann"], here, entitlement(), NOW)
+    asked = Inquiry(here.people["ann"], here.people["ann"], here, entitlement(), NOW)
     can = explain(asked, verdicts([flow()], asked), you=True)
     why = Why(words="t1", of=(ResourceId(1), "orders/t1"), answers=[can])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches
 from engine.directory import Directory, Group, PersonId, PersonStatus
-from engine.eligibility import Bar, Bundled, Question, may_know, verdicts, why_not
+from engine.eligibility import Bar, Bundled, Inquiry, may_know, verdicts, why_not
 from engine.explanation import each_condition, explain, joined, people_of
 from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor
 from engine.inventory import IntegrationId
@@ -55,11 +55,11 @@ def group(*conditions: tuple[str, Comparator, tuple[str, ...]], join=Connective.
 
 def question(who: str = BEN, whom: str = "", directory: Directory = HERE, **values: object):
     people = directory.people
-    asked = Question(people[who], people[whom or who], directory, entitlement(), NOW)
+    asked = Inquiry(people[who], people[whom or who], directory, entitlement(), NOW)
     return replace(asked, **values)
 
 
-def explained(flows: list[AccessFlow], asked: Question, *, you: bool = True) -> tuple[str, ...]:
+def explained(flows: list[AccessFlow], asked: Inquiry, *, you: bool = True) -> tuple[str, ...]:
     found = verdicts(flows, asked)
     return explain(asked, [v for v in found if Bar.OFFER not in v.bars], you=you).lines
 
