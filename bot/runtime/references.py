@@ -83,19 +83,21 @@ class LastRead(Generic[T]):
         self._found = first
         self._lock = threading.Lock()
         self._under_way: threading.Thread | None = None
+        self._until = 0.0  # when it will have taken too long
         self.fault = ""
 
     def get(self) -> T:
         """Raises BadReferenceError while it could not be read yet."""
         with self._lock:
             reading = self._under_way
-            begins = reading is None or not reading.is_alive()
-            if reading is None or begins:
+            if reading is None or not reading.is_alive():
                 reading = threading.Thread(target=self._look, name=self._name, daemon=True)
                 self._under_way = reading
+                within = FIRST_WITHIN if self._found is None else WITHIN
+                self._until = time.monotonic() + within
                 reading.start()
-        if begins:
-            reading.join(FIRST_WITHIN if self._found is None else WITHIN)
+            until = self._until
+        reading.join(max(0.0, until - time.monotonic()))
         if reading.is_alive():
             self.fault = f"{self._name} {_SILENT}."
         if self._found is None:

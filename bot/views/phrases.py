@@ -13,7 +13,7 @@ from bot.views.blocks import button, confirm, section
 from bot.views.rich import quotation
 from bot.views.text import capital, code, cut, escape, in_a_row, mention, plain_name, rows, when
 from bot.views.values import Block, Scene
-from engine.approval import missing_in_words
+from engine.approval import missing_in_words, seats
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import MAX_JUSTIFICATION
@@ -32,7 +32,7 @@ from engine.request import (
     State,
     code_of,
 )
-from engine.seating import case_of
+from engine.seating import Case, case_of
 
 __all__ = [
     "SHOW",
@@ -386,8 +386,11 @@ def approved_so_far(scene: Scene) -> list[Block]:
 
 def still_needed(scene: Scene) -> str:
     """Name the groups whose approval is missing."""
-    case = case_of(scene.request, scene.revision, scene.directory, scene.admins, scene.entitlements)
-    return missing_in_words(case, lambda name: f"*{cut(escape(name), 100)}*")
+    return missing_in_words(_case(scene), lambda name: f"*{cut(escape(name), 100)}*")
+
+
+def _case(scene: Scene) -> Case:
+    return case_of(scene.request, scene.revision, scene.directory, scene.admins, scene.entitlements)
 
 
 def nudged(scene: Scene) -> str:
@@ -502,7 +505,13 @@ def more_button(scene: Scene) -> Block:
 
 
 def withdraw_buttons(scene: Scene) -> list[Block]:
-    """Return what somebody who approved can still do about it."""
+    """Return what somebody who approved can still do about it.
+
+    Their approval counts on when they are no approver any more; they decide nothing else then.
+    """
+    viewer = scene.directory.get(scene.viewer)
+    if viewer is None or not seats(_case(scene), viewer):
+        return [withdraw_button(scene)]
     value, code_ = str(scene.request.id), scene.request.code
     reject = button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger")
     return [withdraw_button(scene), reject, *_asking(scene)]

@@ -242,6 +242,30 @@ def test_a_file_that_hangs_is_given_up_and_one_that_comes_late_is_read(tmp_path,
     assert resolve(f"file:{pipe}") == "s3cret"
 
 
+def test_who_comes_while_it_is_read_waits_for_that_too(monkeypatch):
+    """They took what had only just begun for a disk that hangs, and an error was told."""
+    monkeypatch.setattr(references, "WITHIN", 30.0)
+    begun, go, found = threading.Event(), threading.Event(), []
+
+    def read():
+        begun.set()
+        assert go.wait(30)
+        return "now"
+
+    secret = references.LastRead(read, name="file:/secret", first="before")
+    two = [threading.Thread(target=lambda: found.append(secret.get())) for _ in range(2)]
+    two[0].start()
+    assert begun.wait(30)
+    two[1].start()
+    two[1].join(0.2)  # who does not wait is back by then
+    go.set()
+    for each in two:
+        each.join(30)
+
+    assert found == ["now", "now"]
+    assert secret.fault == ""
+
+
 @pytest.mark.parametrize(
     "reference",
     [

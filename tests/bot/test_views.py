@@ -607,6 +607,21 @@ def test_who_approved_half_can_withdraw_or_reject_and_sees_what_is_missing():
     assert "👍 @Ben approved" in read(other)
 
 
+def test_who_approved_and_may_decide_no_more_can_take_that_back_alone():
+    """They were offered a rejection, and a question, that both were refused."""
+    half = begun(flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    half.do(Approve(BEN))
+    half.know(person("ben"))
+    half.tick()
+
+    mine = approval_card(seen(half, BEN))
+
+    assert list(buttons(mine)) == ["Withdraw approval"]
+    assert half.do(Reject(BEN)).code is Code.NOT_APPROVER
+    half.do(Withdraw(BEN))
+    assert half.request.approvals == ()
+
+
 def test_owners_read_what_they_are_asked_for_and_everybody_whose_owner_is_needed():
     owners = ApproverGroup("Owners", ConditionGroup((Condition("owner", Comparator.IS, ()),)))
     asked = begun(flow(approval=ApprovalRule((owners,))), 1, 2)

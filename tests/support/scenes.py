@@ -207,7 +207,10 @@ def _requests(
     def reason() -> str:
         return draw(said)[:124]
 
-    seats = st.builds(Seat, st.sampled_from([None, 0, 1, 9]), st.sampled_from([None, 0, 4]))
+    rules = plan.revision
+    last = len(rules.approval.groups if rules.approval else ()) - 1
+    tiers = [0, len(rules.escalation.tiers) - 1] if rules.escalation else []
+    seats = st.builds(Seat, st.sampled_from([None, 0, last]), st.sampled_from([None, *tiers]))
     grants = tuple(
         Grant(
             GrantId(n),
