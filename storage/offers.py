@@ -11,7 +11,8 @@ from engine.aql.tokens import Field
 from engine.crowd import Bits, bits
 from engine.flow import AccessFlow, FlowId
 from engine.inventory import Entitlement, ResourceStatus
-from engine.lint import Offered, keys_denied
+from engine.oddities.absent import keys_denied
+from engine.oddities.findings import Offered
 from engine.policy_size import MOST_NAMED
 from engine.targets import NO_OBJECTS, Objects, Picked, Selector, naming_resources
 from storage import inventory

@@ -8,7 +8,8 @@ from bot.usecases.console import Desk
 from engine.aql.query import Query
 from engine.crowd import Crowd
 from engine.inventory import EntitlementId
-from engine.lint import Finding, lint
+from engine.lint import lint
+from engine.oddities.findings import Finding
 from engine.targets import Objects
 from storage import facts, offers
 

@@ -15,7 +15,9 @@ from engine.crowd import Crowd, bits
 from engine.directory import PersonId
 from engine.eligibility import allowing, usable
 from engine.flow import ApprovalRule, Escalation, Quorum, RequestFor
-from engine.lint import Fault, Offered, keys_denied, lint
+from engine.lint import lint
+from engine.oddities.absent import keys_denied
+from engine.oddities.findings import Fault, Offered
 from engine.on_call import Schedule, Shift
 from engine.targets import ByBundle, Picked
 from engine.window import Day, Window

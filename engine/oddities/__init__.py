@@ -1,0 +1,1 @@
+"""What can be odd about an access flow, by what it is about; `engine.lint` asks all of it."""
