@@ -8,8 +8,8 @@ import typer
 
 from bot import settings
 from bot.cli.terminal import err, fail, on_desk, out, read, shown
-from bot.operations.export import Format, lines
 from bot.usecases import whose
+from bot.usecases.export import Format, lines
 from bot.usecases.verify import verify
 from engine.audit import Anchor, BadAnchorError
 from storage.audit import Under

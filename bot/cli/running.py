@@ -11,10 +11,10 @@ from rich.table import Table
 
 from bot import settings
 from bot.cli.terminal import err, fail, of_database, on_desk, out, read, show, shown, unusable
-from bot.operations import doctor, logs
+from bot.operations import logs
 from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
-from bot.usecases import folder, reach, whose
+from bot.usecases import doctor, folder, reach, whose
 from engine.intake import TooMuchError
 from engine.words import visible
 from storage import secrets

@@ -11,7 +11,8 @@ from bot.loops.loop import Loop
 from bot.runtime.services import Services
 from bot.slack.client import NO_TOKEN
 from bot.slack.errors import TOKEN_REFUSED
-from storage import counts, schema
+from bot.usecases.counted import counted
+from storage import schema
 from storage.database import AWAY, FAULTS
 
 LAG = 10.0  # seconds that a loop may be behind
@@ -93,9 +94,7 @@ class Stored(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = self._services.clock.now()
         try:
-            with self._services.database.read() as session:
-                states = counts.requests_by_state(session)
-                overdue = counts.overdue(session, now)
+            states, overdue = counted(self._services, now)
         except AWAY:
             return  # a gap says that nothing is known
         requests = GaugeMetricFamily("latchkey_requests", "Requests, by state.", labels=["state"])

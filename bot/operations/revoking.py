@@ -17,13 +17,13 @@ from bot.runtime.services import Services
 from bot.settings import KeySettings
 from bot.usecases import instance, revoke
 from bot.usecases.console import Desk
+from bot.usecases.instance import BEAT, DEAD_AFTER, TURN, InstanceId, NotAloneError
 from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
 from engine.request import AccessRequest
 from engine.words import clause
-from storage import accounts, claims
-from storage.claims import DEAD_AFTER, InstanceId
+from storage import accounts
 from storage.database import AWAY
 
 __all__ = [
@@ -46,7 +46,7 @@ REMEMBERED = 5000  # entries of the audit that are looked through for the last r
 RECENT = timedelta(hours=1)
 SET_UP_WITHIN = 1.0  # seconds; who hangs for longer is not waited for before the others are ended
 REST = 0.5  # seconds between two turns, for a process that starts
-PEER_HANGS = 3 * claims.TURN
+PEER_HANGS = 3 * TURN
 
 Say = Callable[[str], None]
 
@@ -118,15 +118,15 @@ class Hands:
                 return True
             silent = self.heartbeat()
             return silent is None or silent >= DEAD_AFTER
-        if self._turn and time.monotonic() - self._turn_began >= claims.TURN - STOP_WITHIN:
+        if self._turn and time.monotonic() - self._turn_began >= TURN - STOP_WITHIN:
             self._turn.close()
             self._turn = None
             time.sleep(REST)
         if self._turn is None:
             self._turn_began = time.monotonic()
             try:
-                self._turn = claims.take_turn(self._database)
-            except claims.NotAloneError as fault:
+                self._turn = instance.take_turn(self._database)
+            except NotAloneError as fault:
                 self._meet(fault.peer)
                 self.other = fault.pid
         return self._turn is not None
@@ -195,7 +195,7 @@ class Hands:
 
     def _beat(self, services: Services) -> None:
         now, begun = time.monotonic(), services.pulse.begin()
-        if now - self._beaten < claims.BEAT:
+        if now - self._beaten < BEAT:
             return
         self._me, self._beaten = instance.lend_hands(self._database, self._me), now
         services.pulse.beaten(begun)

@@ -1,12 +1,19 @@
 """A process is an instance: it registers, beats, tells of others' sockets, and leaves."""
 
+from contextlib import ExitStack
+
 from bot.runtime.services import Services
 from storage import claims
-from storage.claims import InstanceId, Sockets
+from storage.claims import BEAT, DEAD_AFTER, TURN, InstanceId, NotAloneError, Sockets
 from storage.database import Database
 from storage.readings import Reading
 
 __all__ = [
+    "BEAT",
+    "DEAD_AFTER",
+    "TURN",
+    "InstanceId",
+    "NotAloneError",
     "beat",
     "heartbeat",
     "leave",
@@ -14,6 +21,7 @@ __all__ = [
     "register",
     "sockets",
     "take_hands_back",
+    "take_turn",
     "tell_strangers",
 ]
 
@@ -52,6 +60,14 @@ def lend_hands(database: Database, me: InstanceId) -> InstanceId:
     """
     with database.write(urgent=True) as tx:
         return me if me and claims.beat(tx, me) else claims.register(tx, hands=True)
+
+
+def take_turn(database: Database) -> ExitStack:
+    """Take the place of the process on SQLite, for a command, until what is returned is closed.
+
+    For `TURN` at most: one that starts meanwhile waits for it. Raises NotAloneError.
+    """
+    return claims.take_turn(database)
 
 
 def take_hands_back(database: Database, me: InstanceId) -> None:

@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from bot.cli import cli
-from bot.operations.export import Format
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.usecases import anchors
 from bot.usecases.anchors import Anchors
+from bot.usecases.export import Format
 from engine.audit import Anchor
 from engine.directory import PersonId
 from engine.outcome import AuditEntry

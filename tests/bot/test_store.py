@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from bot import settings
-from bot.operations import doctor
 from bot.sandbox.house import COMPANY
+from bot.usecases import doctor
 from storage import schema
 from storage.database import Database
 from storage.secrets import new_key

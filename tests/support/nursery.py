@@ -152,8 +152,8 @@ def latchkey(
 def serve() -> None:
     """Fork and poll, an order a line, until nobody gives orders any more."""
     import bot.cli
-    import bot.operations.doctor
-    import bot.operations.export
+    import bot.usecases.doctor
+    import bot.usecases.export
     import bot.wiring
     from manifests.kinds import KINDS
     from storage import schema
