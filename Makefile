@@ -83,6 +83,7 @@ chaos: setup ## kill it 200 times under everybody's hands; then two and three re
 	@$(BIN)/python -m tests.chaos
 	@$(BIN)/python -m tests.chaos --replicas 2 --kills 100
 	@$(BIN)/python -m tests.chaos --replicas 3 --kills 100
+	@$(BIN)/python -m tests.chaos.soak 1000
 
 clean: ## remove what was set up
 	@rm -rf .venv tests/sandbox/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
