@@ -6,17 +6,13 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PlainValidator,
     StringConstraints,
-    ValidationInfo,
-    field_validator,
 )
 
 from engine.channel import DIRECTLY, ChannelId, Notify
-from engine.conditions import ConditionGroup
 from engine.directory import Directory
 from engine.duration import in_words
 from engine.flow import (
@@ -44,6 +40,7 @@ from manifests.parts import (
     Stated,
     Vocabulary,
     at_most,
+    beside,
     between,
     listed,
     none_for,
@@ -58,6 +55,8 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HALF_HOUR = timedelta(minutes=30)
 _OFF = ("off", "no", "false")
+_EVERY = timedelta(minutes=1), 7 * DAY
+_LAPSE = timedelta(minutes=15), 30 * DAY
 
 
 def _until(value: object) -> timedelta | None:
@@ -77,20 +76,19 @@ def _false(value: object) -> object:
     return False if said else value
 
 
-def _distinct(words: list[str]) -> list[str]:
-    notes, seen = Notes(), set[str]()
+def _distinct(words: list[object], notes: Notes) -> None:
+    seen = set[str]()
     for i, word in enumerate(words):
-        if word.casefold() in seen:
+        plain = word.strip().casefold() if isinstance(word, str) else ""
+        if plain in seen:
             notes.add(f"{shown(word)} is here twice. Keep one.", i)
-        seen.add(word.casefold())
-    notes.settle()
-    return words
+        seen |= {plain} - {""}
 
 
 _Grant = Annotated[timedelta | None, PlainValidator(_until, json_schema_input_type=str | int)]
 _Each = Annotated[timedelta, between(MIN_DURATION, MAX_DURATION)]
-_Every = Annotated[timedelta, between(timedelta(minutes=1), 7 * DAY)]
-_Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
+_Every = Annotated[timedelta, between(*_EVERY)]
+_Lapse = Annotated[timedelta, between(*_LAPSE)]
 _Ahead = Annotated[
     timedelta | None,
     PlainValidator(_ahead, json_schema_input_type=str | int | Literal[False]),
@@ -211,17 +209,17 @@ class FlowDocument(Stated):
         list[_Label],
         Field(json_schema_extra={"maxItems": 20}),
         at_most(20),
-        AfterValidator(_distinct),
+        beside(_distinct),
     ] = Field(default_factory=list[str])
     requestors: People = Field(description="Who may ask.")
     request_for: Annotated[
         list[RequestFor],
         BeforeValidator(listed, json_schema_input_type=RequestFor | list[RequestFor]),
         Field(min_length=1),
-        AfterValidator(_distinct),
+        beside(_distinct),
     ] = Field([RequestFor.SELF], description="For whom. Nobody's others include themselves.")
     grantees: People | None = Field(
-        None, validate_default=True, description="Who the others are that it can be asked for."
+        None, description="Who the others are that it can be asked for."
     )
     targets: Targets = Field(description="What can be had.")
     grant_for: _Grant = Field(
@@ -267,61 +265,17 @@ class FlowDocument(Stated):
         json_schema_extra={"default": "direct messages"},
     )
 
-    @field_validator("grantees")
     @classmethod
-    def _of_others(
-        cls, value: ConditionGroup | None, info: ValidationInfo
-    ) -> ConditionGroup | None:
-        others = RequestFor.OTHERS in info.data.get("request_for", ())
-        if others and value is None:
-            raise ValueError("Say who the others are, such as `group: Support`.")
-        if value is not None and not others and "request_for" in info.data:
-            raise ValueError("These are the others of request_for. Add `others` there.")
-        return value
-
-    @field_validator("extension")
-    @classmethod
-    def _within_grant(
-        cls, value: ExtensionDocument | None, info: ValidationInfo
-    ) -> ExtensionDocument | None:
-        if value is None or "grant_for" not in info.data:
-            return value
-        longest = info.data["grant_for"]
-        if longest is None:
-            raise ValueError("Access without end cannot be extended. Take the extension out.")
-        if value.each and value.each > longest:
-            limit = in_words(longest)
-            raise ValueError(
-                f"Each extension is {in_words(value.each)}, longer than grant_for. At most {limit}."
-            )
-        return value
-
-    @field_validator("escalation")
-    @classmethod
-    def _within_lapse(
-        cls, value: EscalationDocument | None, info: ValidationInfo
-    ) -> EscalationDocument | None:
-        if value is None:
-            return value
-        if info.data.get("approval", value) is None:
-            raise ValueError("An automatic flow has nothing to escalate. Add an approval.")
-        lapse = info.data.get("lapses_after")
-        whole = value.every * len(value.tiers)
-        if lapse is not None and whole >= lapse:
-            raise ValueError(
-                f"{in_words(whole)} of escalation reach lapses_after, {in_words(lapse)}. "
-                "Escalate sooner, or let requests lapse later."
-            )
-        return value
-
-    @field_validator("notify")
-    @classmethod
-    def _of_approvers(
-        cls, value: NotifyDocument | None, info: ValidationInfo
-    ) -> NotifyDocument | None:
-        if value is not None and info.data.get("approval", value) is None:
-            raise ValueError("An automatic flow asks nobody. Add an approval.")
-        return value
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        _judge_grantees(said, notes)
+        _judge_extension(said, notes)
+        if "approval" in said and not _means(said["approval"], "automatic"):
+            _judge_escalation(said, notes)
+            return
+        if isinstance(said.get("escalation"), dict):
+            notes.add("An automatic flow has nothing to escalate. Add an approval.", "escalation")
+        if isinstance(said.get("notify"), dict):
+            notes.add("An automatic flow asks nobody. Add an approval.", "notify")
 
     def revision(self, space: str = "") -> Revision:
         """Return the flow of a space. What its targets name is called as it is written."""
@@ -348,6 +302,61 @@ class FlowDocument(Stated):
             labels=tuple(self.labels),
             description=self.description,
         )
+
+
+def _judge_grantees(said: Mapping[str, Any], notes: Notes) -> None:
+    whom = listed(said.get("request_for", []))
+    words = {str(each) for each in whom} if isinstance(whom, list) else {""}
+    if RequestFor.OTHERS in words:
+        if "grantees" not in said:
+            notes.add("Say who the others are, such as `group: Support`.", "grantees")
+    elif said.get("grantees") is not None and words <= {*RequestFor}:
+        notes.add("These are the others of request_for. Add `others` there.", "grantees")
+
+
+def _judge_extension(said: Mapping[str, Any], notes: Notes) -> None:
+    extension = said.get("extension")
+    if not isinstance(extension, dict):
+        return
+    if _means(said.get("grant_for"), "indefinite"):
+        notes.add("Access without end cannot be extended. Take the extension out.", "extension")
+        return
+    longest, each = _time(said.get("grant_for", in_words(HOUR))), _time(extension.get("each"))
+    if longest and each and each > longest:
+        notes.add(
+            f"Each extension is {in_words(each)}, longer than grant_for. "
+            f"At most {in_words(longest)}.",
+            "extension",
+        )
+
+
+def _judge_escalation(said: Mapping[str, Any], notes: Notes) -> None:
+    escalation = said.get("escalation")
+    tiers = escalation.get("tiers") if isinstance(escalation, dict) else None
+    if not isinstance(escalation, dict) or not isinstance(tiers, list):
+        return
+    every = _time(escalation.get("every", in_words(HALF_HOUR)), *_EVERY)
+    lapse = _time(said.get("lapses_after", in_words(DAY)), *_LAPSE)
+    if every and lapse and every * len(tiers) >= lapse:
+        notes.add(
+            f"{in_words(every * len(tiers))} of escalation reach lapses_after, {in_words(lapse)}. "
+            "Escalate sooner, or let requests lapse later.",
+            "escalation",
+        )
+
+
+def _means(value: object, word: str) -> bool:
+    return isinstance(value, str) and value.strip().casefold() == word
+
+
+def _time(
+    value: object, least: timedelta = MIN_DURATION, most: timedelta = MAX_DURATION
+) -> timedelta | None:
+    """Return the time that is written; None: what is wrong with it is said where it stands."""
+    try:
+        return read_duration(value, least=least, most=most)
+    except ValueError:
+        return None
 
 
 def flow_schema() -> dict[str, Any]:

@@ -347,13 +347,13 @@ def between(least: timedelta, most: timedelta) -> PlainValidator:
     return PlainValidator(reader, json_schema_input_type=written)
 
 
-def at_most(most: int, advice: str = "") -> WrapValidator:
-    """Refuse longer lists, with what to do instead, beside whatever is wrong in them."""
+def beside(judge: Callable[[list[object], Notes], None]) -> WrapValidator:
+    """Note what is wrong with a list as it is written, beside whatever is wrong in its items."""
 
     def check(items: object, inner: ValidatorFunctionWrapHandler) -> object:
         notes, found = Notes(), None
-        if isinstance(items, list) and len(items) > most:
-            notes.add(f"At most {most}; this has {len(items)}. {advice}".rstrip())
+        if isinstance(items, list):
+            judge(items, notes)
         try:
             found = inner(items)
         except ValidationError as faults:
@@ -362,6 +362,16 @@ def at_most(most: int, advice: str = "") -> WrapValidator:
         return found
 
     return WrapValidator(check)
+
+
+def at_most(most: int, advice: str = "") -> WrapValidator:
+    """Refuse longer lists, with what to do instead."""
+
+    def judge(items: list[object], notes: Notes) -> None:
+        if len(items) > most:
+            notes.add(f"At most {most}; this has {len(items)}. {advice}".rstrip())
+
+    return beside(judge)
 
 
 def none_for(document: type[BaseModel], *words: str) -> BeforeValidator:

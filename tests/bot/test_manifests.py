@@ -1723,8 +1723,52 @@ def test_every_fault_of_every_file_is_named_at_once(faults):
                 "targets[0].filters[1]: No system has resource_type “tabel”.",
             ],
         ),
+        (
+            {"grant_for": "1 h", "extension": {"times": 11, "each": "2 h"}},
+            ["extension.times: At most 10", "extension: Each extension is 2 h"],
+        ),
+        (
+            {"grant_for": "Indefinite", "extension": {"times": 11}},
+            ["extension.times: At most 10", "extension: Access without end"],
+        ),
+        (
+            {"escalation": {"tiers": [DBA | {"name": " "}]}, "notify": {"channel": "general"}},
+            [
+                "escalation.tiers[0].name: The text is empty",
+                "escalation: An automatic flow",
+                "notify.channel: Write a channel's id",
+                "notify: An automatic flow",
+            ],
+        ),
+        (
+            {
+                "approval": APPROVAL,
+                "lapses_after": "1 h",
+                "escalation": {"every": "30 min", "tiers": [DBA, DBA | {"name": " "}]},
+            },
+            ["escalation.tiers[1].name: The text is empty", "escalation: 1 h of escalation"],
+        ),
+        (
+            {"request_for": ["others", "colleagues", "others"]},
+            [
+                "request_for[1]: Write 'self'",
+                "request_for[2]: “others” is here",
+                "grantees: Say who the others are",
+            ],
+        ),
+        (
+            {"grantees": {"grp": "DBA"}},
+            ["grantees.grp: People have", "grantees: These are the others"],
+        ),
+        (
+            {"labels": ["x" * 41, "a", " A"]},
+            ["labels[0]: At most 40", "labels[2]: “A” is here twice"],
+        ),
     ],
-    ids=["kind", "kinds", "except", "joins", "approvers", "filters"],
+    ids=[
+        *["kind", "kinds", "except", "joins", "approvers", "filters", "each", "endless"],
+        *["automatic", "lapse", "others", "grantees", "labels"],
+    ],
 )
 def test_what_does_not_go_together_is_said_beside_what_is_wrong_in_it(faults, parts, said):
     """It was said at the next look, when the rest had been mended."""
@@ -1743,6 +1787,26 @@ def test_of_what_cannot_be_read_it_is_not_said_that_it_does_not_go_together(faul
     (found,) = faults(flows=flow(approval={"any_of": [nobody]}))
 
     assert "There is no comparator “si”." in found
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"grant_for": "soon", "extension": {"times": 1, "each": "2 h"}},
+        {"extension": {"times": 1, "each": "400 days"}},
+        {"approval": APPROVAL, "lapses_after": "1 min", "escalation": {"tiers": [DBA]}},
+        {"approval": APPROVAL, "escalation": {"every": "8 days", "tiers": [DBA]}},
+        {"approval": APPROVAL, "escalation": {"every": "1 day", "tiers": DBA}},
+        {"request_for": ["otehrs"], "grantees": {"group": "DBA"}},
+        {"approval": {"any_of": []}, "escalation": {"tiers": [DBA]}},
+        {"request_for": "others", "grantees": None},
+    ],
+    ids=["longest", "each", "lapse", "every", "tiers", "whom", "approval", "nothing"],
+)
+def test_what_cannot_be_read_is_one_fault(faults, parts):
+    (found,) = faults(flows=flow(**parts))
+
+    assert "flows[0]." in found
 
 
 def test_what_a_faulty_entry_would_have_named_is_no_second_fault(faults):
