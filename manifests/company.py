@@ -414,6 +414,7 @@ class _Reading:
     objects_known: bool = True
     names_known: bool = True  # of all scopes, bundles and spaces, also of faulty ones
     names: set[str] = field(default_factory=set[str])  # of those, without their spaces
+    named: dict[str, list[tuple[Document, Place, str]]] = field(default_factory=dict)  # by file
     listings: set[str] = field(default_factory=set[str])  # that an integration names
 
     def people(self) -> tuple[Person, ...]:
@@ -513,17 +514,15 @@ class _Reading:
         listed = self._some(SCOPES_FILE, ScopesDocument, "scopes", ScopeDocument, house)
         bundled = self._some(BUNDLES_FILE, BundlesDocument, "bundles", BundleDocument, house)
         self.objects_known = len(self.faults) == faults
-        spaces: dict[str, Space] = {}
-        names: dict[str, str] = {}
-        for document, place, area in areas:
-            self._once(document, (*place, "name"), area.name, names)
-            spaces[key_of(area.name)] = area.space()
+        for named in self.named.values():
+            taken: dict[str, str] = {}
+            for document, place, name in named:
+                self._once(document, (*place, "name"), name, taken)
+        spaces = {key_of(area.name): area.space() for *_, area in areas}
         scopes: dict[str, Scope] = {}
-        names = {}
         for document, place, scope in listed:
             of = self._space(document, place, scope.space, spaces)
             made = scope.scope(of)
-            self._once(document, (*place, "name"), made.name, names)
             scopes[key_of(made.name)] = made
         for document, place, area in areas:
             found = [
@@ -540,12 +539,10 @@ class _Reading:
         scopes: Mapping[str, Scope],
         spaces: Mapping[str, Space],
     ) -> dict[str, Bundle]:
-        names: dict[str, str] = {}
         written = list[tuple[Document, Place, Bundle]]()
         for document, place, bundle in listed:
             of = self._space(document, place, bundle.space, spaces)
             made = bundle.bundle(of, tuple(target.target() for target in bundle.targets))
-            self._once(document, (*place, "name"), made.name, names)
             written.append((document, place, made))
         objects = Objects(scopes, {key_of(made.name): made for *_, made in written}, spaces)
 
@@ -579,10 +576,14 @@ class _Reading:
             self._check(whole, document)
         self.names_known &= len(self.faults) == faults
         for document in there:
-            for _, written in _each(document, key):
-                name = _text(written, "name") if isinstance(written, dict) else ""
+            for place, written in _each(document, key):
+                said = written if isinstance(written, dict) else {}
+                name, space = _text(said, "name"), _text(said, "space") or GLOBAL
                 self.names_known &= bool(name)
                 self.names.add(_last(name))
+                if name:
+                    whole_name = full_name(name, "" if key_of(space) == GLOBAL else space)
+                    self.named.setdefault(file, []).append((document, place, whole_name))
             items = self._items(document, key, model, house)
             found += ((document, place, item) for place, item in items)
         return found

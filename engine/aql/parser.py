@@ -118,8 +118,9 @@ class _Parser:
         key = self.key(name) if FIELDS[name].keyed else ""
         operator = TOKENS.get(self.tokens[self.at])
         if not isinstance(operator, Operator) or operator not in FIELDS[name].operators:
-            known = list(FIELDS[name].operators)
-            self.fail(f"an operator of {name}: {either(known)}", known)
+            known, word = list(FIELDS[name].operators), self.tokens[self.at].casefold()
+            meant = nearest(f"not_{self.tokens[self.at + 1]}", known) if word == "not" else ""
+            self.fail(f"an operator of {name}: {either(known)}", known, meant=meant)
         self.at += 1
         if operator in LISTS:
             return Condition(name, operator, self.values(name, operator), key)

@@ -437,6 +437,23 @@ def test_what_names_a_faulty_one_is_no_fault_of_its_own(faults):
     assert "scopes[0].query: Line 1, column 15" in found
 
 
+def test_a_name_that_is_taken_is_named_beside_what_is_faulty(faults):
+    """It was said of flows alone; of these at the next look."""
+    scopes = [*SCOPES, {"name": "TABLES", "space": "Data", "query": "table"}]
+    spaces = [{"name": "Data", "slice": []}, {"name": "data", "slice": "Production"}, SPACES[1]]
+    bundles = [{"name": "Kit"}, {"name": "kit", "space": "Global", "targets": [{"query": PROD}]}]
+
+    found = faults(scopes=scopes, spaces=spaces, bundles=bundles)
+
+    taken = [line.partition(": ")[2] for line in found if "is taken" in line]
+    assert [sentence.partition(" is taken")[0] for sentence in taken] == [
+        "bundles[1].name: “kit”",
+        "scopes[3].name: “Data/TABLES”",
+        "spaces[1].name: “data”",
+    ]
+    assert len(found) == len(taken) + 3
+
+
 def test_what_is_certainly_unknown_is_named_beside_what_is_faulty(faults):
     """With any fault in the three files, no name in them or in flows was looked up."""
     broken = [{"name": "Production", "query": "resource_type is table"}, *SCOPES[1:]]

@@ -223,6 +223,8 @@ RISK = 'low, medium, high, critical or a score from "1" to "10"'
         ('resource_type IS "a"', 1, 15, "“IS”", TYPE, "="),
         ('resource_type IN ("a")', 1, 15, "“IN”", TYPE, "in"),
         ('resource_type not in ("a")', 1, 15, "“not”", TYPE, "not_in"),
+        ('resource_name NOT Contains "a"', 1, 15, "“NOT”", NAME, "not_contains"),
+        ("resource_name not", 1, 15, "“not”", NAME, "not_in"),
         ('resource_type contains "a"', 1, 15, "“contains”", TYPE, ""),
         ('resource_type["a"] = "b"', 1, 14, "“[”", TYPE, ""),
         ('resource_name startswith "a"', 1, 15, "“startswith”", NAME, "starts_with"),
