@@ -405,7 +405,7 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
     if cure is Cure.REFUSE:
         log.error("message dropped", error=code)
         return Shown(parcel, parcel.live, parcel.posted, parcel.earlier)
-    if cure is Cure.ANEW and parcel.live and method_of(fault) == UPDATE:
+    if cure is Cure.ANEW and method_of(fault) == UPDATE:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)
     slowly = cure in {Cure.NOBODY, Cure.ANEW}
