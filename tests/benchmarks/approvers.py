@@ -32,6 +32,8 @@ from tests.benchmarks.many import Many, approver, opened, person
 from tests.benchmarks.report import Row
 
 APPROVERS, OTHERS = 200, 700  # OTHERS have a notice waiting, which is not urgent
+CROWD, FEW = 50, 3  # CROWD ask at once, and FEW are asked by all of them
+MOST_REFUSED = 0.05  # of the crowd's posts
 AT_ONCE = 8  # that are under way at the same time, in any order
 LATE = 1.0  # seconds that the loop may notice later, each time that it had to wait
 GIVE_UP = 3600  # simulated seconds
@@ -104,6 +106,9 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
     people = {"people": OTHERS + 1, "approvers": APPROVERS}
     with opened(url, **people, clock=clock, slack=slack) as many:
         yield from measure(many, clock, slack)
+    slack, url = Limited(clock), f"sqlite:///{folder}/crowd.db"
+    with opened(url, people=CROWD, approvers=FEW, clock=clock, slack=slack) as many:
+        yield in_a_crowd(many, clock, slack)
 
 
 def measure(many: Many, clock: Standing, slack: Limited) -> Iterator[Row]:
@@ -126,6 +131,27 @@ def measure(many: Many, clock: Standing, slack: Limited) -> Iterator[Row]:
     # The requestor's card is updated too.
     yield row("updated after the decision", updated, "chat.update", APPROVERS + 1, slack)
     loop.stop()
+
+
+def in_a_crowd(many: Many, clock: Standing, slack: Limited) -> Row:
+    """Each of the crowd's requests is a card for whoever asks, and one for each of the few."""
+    for n in range(CROWD):
+        many.submit(person(n), clock.now())
+    seconds = run(many.program.messages, clock, lambda: waiting(many))
+    many.program.messages.stop()
+    posts = sum(method == "chat.postMessage" for method, _ in slack.sent)
+    tried, lost = posts + slack.refused, CROWD * (1 + FEW) - posts
+    calls, window = limits.RATES["channel"]
+    least = (CROWD - 1) // calls * window
+    bar = 1.1 * least + LATE
+    return Row(
+        f"{CROWD} people ask {FEW} at once, at Slack's limits",
+        f"{slack.refused} of {tried} posts refused; {lost} lost or twice; "
+        f"{seconds:.0f} s (simulated)",
+        f"the least that a channel allows: {least:.0f} s",
+        f"≤ {MOST_REFUSED:.0%} refused, none lost, ≤ {bar:.0f} s",
+        slack.refused <= MOST_REFUSED * tried and not lost and seconds <= bar,
+    )
 
 
 def row(what: str, seconds: float, method: str, needed: int, slack: Limited) -> Row:

@@ -37,7 +37,7 @@ SMALLEST = {
     ],
     # Over thirty people: less are not a company that is ready.
     "crowd": [(crowd, {"PAIRS": 6, "SECONDS": 1.0, "WARM_UP": 0.2})],
-    "approvers": [(approvers, {"APPROVERS": 5, "OTHERS": 5})],
+    "approvers": [(approvers, {"APPROVERS": 5, "OTHERS": 5, "CROWD": 5})],
     "start": [(start, {"STARTS": 1})],
     "decision": [(decision, {"DECISIONS": 2})],
     "life": [(life, {"ROUNDS": 1, "LIVES": 1, "COMMITS": 1})],
