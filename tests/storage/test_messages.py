@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from engine import alarms
 from engine.commands import Cancel, Return
 from engine.outcome import Card, News, Tell
 from storage import apply, cards, messages
@@ -111,6 +112,31 @@ def test_tries_are_counted_anew_once_it_is_shown(stored):
 
     assert (first.attempts, second.attempts) == (0, 1)
     assert rows(stored)[ALICE, "request"].attempts == 0
+
+
+def test_tries_are_counted_while_an_earlier_card_is_left_to_be_shrunk(stored):
+    """That the pauses grow there, too, no test saw."""
+    stored.submit()
+    earlier = (Posted("D1", "16.1", News.REQUESTED),)
+    tried = []
+    for _ in range(3):
+        parcel = one(stored)
+        tried.append(parcel.attempts)
+        settle(stored, Shown(parcel, Posted("D1", "17.1"), 1, earlier, stored.now))
+
+    assert tried == [0, 1, 2]
+
+
+def test_earlier_cards_that_cannot_be_read_are_told_and_the_card_is_sent(stored):
+    """That somebody is told, no test saw."""
+    stored.submit()
+    with stored.database.write() as tx:
+        tx.execute(update(MessageRow).values(earlier=[{"channel": "D1"}]))
+
+    assert one(stored).earlier == ()
+    sentences = {finding.sentence for finding in stored.database.unread.take()}
+    (row,) = stored.rows(MessageRow)
+    assert sentences == {alarms.unread_message(row.id, ALICE)}
 
 
 def test_change_after_it_was_shown_updates_the_same_message(stored):
