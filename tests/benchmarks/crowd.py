@@ -31,7 +31,6 @@ from tests.support.story import Story, ready
 PAIRS, SECONDS, WARM_UP = 25, 12.0, 3.0
 PATIENCE = 20.0  # seconds until a card has to be there
 AT_LEAST, AT_MOST = 100.0, 1000.0  # interactions a second, milliseconds
-REFUSED = 0.05  # of what is posted
 TABLES = (
     "orders/shop/customers",
     "orders/shop/orders",
@@ -48,7 +47,7 @@ Json = dict[str, Any]
 def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
     for kind in ("sqlite", "postgresql"):
         url = f"sqlite:///{folder}/crowd.db" if kind == "sqlite" else fresh_database(cluster)
-        with living(folder / kind, cluster, url, rate_factor=0) as (house, crowd):
+        with living(folder / kind, cluster, url) as (house, crowd):
             megabytes = resident(house.bot.pid)
         if kind == "postgresql":
             drop_database(cluster, url)
@@ -63,30 +62,13 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
             rate >= AT_LEAST and longest <= AT_MOST and not crowd.errors,
         )
         yield memory(f"memory after {2 * PAIRS} people, {kind}", megabytes)
-    with living(folder / "limits", cluster, f"sqlite:///{folder}/l.db", rate_factor=1) as (
-        house,
-        _,
-    ):
-        calls = [e for e in house.sandbox.journal() if e.get("method") == "chat.postMessage"]
-    refused = sum(call["status"] == 429 for call in calls)
-    yield Row(
-        f"{2 * PAIRS} people at once, at Slack's limits",
-        f"{refused} of {len(calls)} posts refused: {refused / len(calls):.1%}",
-        "429s to chat.postMessage",
-        f"≤ {REFUSED:.0%}",
-        refused <= REFUSED * len(calls),
-    )
 
 
 @contextmanager
-def living(
-    folder: Path, cluster: Cluster, url: str, *, rate_factor: float
-) -> Iterator[tuple[House, "Crowd"]]:
+def living(folder: Path, cluster: Cluster, url: str) -> Iterator[tuple[House, "Crowd"]]:
     """Yield a house in which a crowd has lived, before it is closed."""
     place = company(folder.with_name(f"company-{folder.name}"))
-    with House(
-        folder, company=place, cluster=cluster, rate_factor=rate_factor, database=url
-    ) as house:
+    with House(folder, company=place, cluster=cluster, rate_factor=0, database=url) as house:
         house.bot.start()
         with opened(settings.load(**house.bot.settings)) as desk:
             told = Story(house, desk)
