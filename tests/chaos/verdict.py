@@ -18,6 +18,7 @@ from engine.outcome import Card
 from engine.request import AccessRequest, GrantState, State
 from storage import audit
 from storage.tables import AccountRow, AuditRow, EntitlementRow, MessageRow, ResourceRow
+from tests.chaos.history import Line, wrong_in
 from tests.chaos.people import HAND_MADE
 from tests.chaos.trouble import PASSING
 from tests.chaos.world import World
@@ -188,7 +189,13 @@ def _sessions(world: World, verdict: Verdict) -> None:
 
 def _life_of(world: World, verdict: Verdict, request: AccessRequest) -> None:
     """No step of a life was taken twice, and it ended as the audit says."""
-    history = [(e.action, e.actor) for e in _entries(world, request)]
+    entries = _entries(world, request)
+    lines = [Line(e.at, e.actor, e.action, e.body) for e in entries]
+    verdict.wrong += [
+        f"{request.code}: {sentence}, {[line.action for line in lines]}"
+        for sentence in wrong_in(lines, {request.requestor, request.grantee})
+    ]
+    history = [(e.action, e.actor) for e in entries]
     actions = Counter(action for action, _ in history)
     for once in ONCE:
         verdict.must(actions[once] <= 1, f"{request.code}: {once} {actions[once]} times")
