@@ -79,11 +79,12 @@ mutants: setup .venv/mutants ## change the code, and see that a test sees it; AR
 	@.ci/servers $(BIN) 15 18
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it
+chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it; then its model
 	@$(BIN)/python -m tests.chaos
 	@$(BIN)/python -m tests.chaos --replicas 2 --kills 100
 	@$(BIN)/python -m tests.chaos --replicas 3 --kills 100
 	@$(BIN)/python -m tests.chaos.soak 1000
+	@$(BIN)/pytest --hypothesis-profile fuzz tests/engine/test_model.py
 
 clean: ## remove what was set up
 	@rm -rf .venv tests/sandbox/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

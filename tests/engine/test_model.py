@@ -427,9 +427,10 @@ def _plus(now: datetime, of: AccessRequest) -> datetime | None:
     return None if of.duration is None else now + of.duration
 
 
+EXAMPLES = max(150, settings.default.max_examples)  # more by the profile `fuzz`
 Overlapping.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, database=None
+    max_examples=EXAMPLES, stateful_step_count=50, deadline=None, database=None
 )
-test_overlapping_requests_on_a_system_that_fails = pytest.mark.timeout(400)(  # it shrinks slowly
-    Overlapping.TestCase
-)
+test_overlapping_requests_on_a_system_that_fails = pytest.mark.timeout(  # it shrinks slowly
+    400 * EXAMPLES / 150
+)(Overlapping.TestCase)
