@@ -106,3 +106,17 @@ def wrong_in(lines: Iterable[Line], parties: set[str]) -> list[str]:
         life.add(line)
     life.must(life.stands == OVER, f"it ended while {life.stands or 'not submitted'}")
     return life.wrong
+
+
+def decided_while_away(
+    lines: Iterable[Line], inactive: Iterable[tuple[str, datetime, datetime]]
+) -> list[str]:
+    """Return what was decided by people who were inactive at that moment: who, from when, until."""
+    spans = list(inactive)
+    return [
+        f"{line.action} by {who}, who was inactive"
+        for line in lines
+        if line.action in {"approved", "rejected", "withdrawn"}
+        for who, since, until in spans
+        if who == line.actor and since < line.at < until
+    ]

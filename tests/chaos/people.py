@@ -1,10 +1,14 @@
-"""What people do all day: ask, decide, cancel, extend, return, press twice, press what is old."""
+"""What people do all day: ask, also for later, decide, take back, delegate, change, cancel, extend,
+return, press twice, press what is old.
+"""
 
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import httpx
 import psycopg
@@ -12,8 +16,9 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from bot.sandbox.client import Answer, NotPossible, Person, View
+from bot.views.request_modal import LATER
 from engine.outcome import Card
-from engine.request import AccessRequest, State
+from engine.request import AccessRequest, GrantState, State
 from storage import facts
 from storage.tables import MessageRow
 from tests.chaos.world import Word, World
@@ -22,7 +27,11 @@ from tests.support.story import CUSTOMERS, ORDERS, STOCK, NotSeenError
 SHOP, EVENTS = "orders/shop", "orders/shop/events"
 PAYMENTS, CARDS = "ledger/accounts/payments", "ledger/accounts/cards"
 DURATIONS = ("5m", "7m", "10m", "20m", "30m")
-OLD = ("approve", "reject", "cancel", "return", "extend", "nudge", "ask_question", "answer", "more")
+BUNDLE = "Warehouse incident"
+OLD = (
+    *("approve", "reject", "withdraw_approval", "cancel", "return", "return_some", "extend"),
+    *("change_request", "nudge", "ask_question", "answer", "more"),
+)
 AT_ONCE = 4  # requests that one person has under way
 GLANCE, STARE = 1.0, 20.0  # seconds that somebody looks at a screen where nothing happens
 HAND_MADE = "chloe"  # has had ORDERS since before Latchkey came, by hand
@@ -33,27 +42,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cast:
-    """People of one team: who asks, for what, and who of them decides."""
+    """People of one team: who asks, for what, who of them decides, and in whose place who may."""
 
     asking: tuple[str, ...]
     approver: str
+    deputy: str
     wants: tuple[Want, ...]
 
 
+_READ_CUSTOMERS, _READ_STOCK, _READ_ORDERS = ((path, "read") for path in (CUSTOMERS, STOCK, ORDERS))
 CASTS = (
-    Cast(("marta", "diego"), "priya", ((CUSTOMERS, "read"), (SHOP, "read"), (STOCK, "read"))),
+    Cast(("marta", "diego"), "priya", "ines", (_READ_CUSTOMERS, (SHOP, "read"), _READ_STOCK)),
+    Cast((HAND_MADE, "henrik"), "samleigh", "viktor", (_READ_CUSTOMERS, _READ_ORDERS, _READ_STOCK)),
+    Cast(("kofi", "lucia"), "noor", "liwei", (_READ_CUSTOMERS, _READ_STOCK)),
     Cast(
-        (HAND_MADE, "henrik"), "samleigh", ((CUSTOMERS, "read"), (ORDERS, "read"), (STOCK, "read"))
+        ("aisha", "anil"),
+        "selin",
+        "greta",
+        ((PAYMENTS, "read"), (CARDS, "read"), (EVENTS, "read")),
     ),
-    Cast(("kofi", "lucia"), "noor", ((CUSTOMERS, "read"), (STOCK, "read"))),
-    Cast(("aisha", "anil"), "selin", ((PAYMENTS, "read"), (CARDS, "read"), (EVENTS, "read"))),
     Cast(
         ("jonas", "yuki"),
         "tomasz",
-        ((ORDERS, "read-write"), (STOCK, "read-write"), (STOCK, "read"), (ORDERS, "read")),
+        "robin",
+        ((ORDERS, "read-write"), (STOCK, "read-write"), _READ_STOCK, _READ_ORDERS),
     ),
+    Cast(("maya",), "zoe", "oleh", ((BUNDLE, ""),)),
 )
-EVERYBODY = tuple(name for cast in CASTS for name in (*cast.asking, cast.approver))
+EVERYBODY = tuple(name for c in CASTS for name in (*c.asking, c.approver, c.deputy))
 
 _PASSING = (NotPossible, TimeoutError, httpx.HTTPError, StopIteration, psycopg.OperationalError)
 
@@ -77,12 +93,16 @@ class Team:
             (8, self.ask),
             (8, self.approve),
             (2, self.reject),
+            (2, self.withdraw),
+            (1, self.delegate),
             (2, self.cancel),
+            (2, self.change),
             (2, self.nudge),
             (2, self.question),
             (2, self.answer),
             (3, self.extend),
             (4, self.give_back),
+            (2, self.give_some_back),
             (2, self.press_what_is_old),
             (1, self.log_in),
         ]
@@ -121,10 +141,18 @@ class Team:
         duration, twice = self.chance.choice(DURATIONS), self.chance.random() < 0.2
         if len(self._requests(name)) >= AT_ONCE:
             return
-        who, self.forms = self.person(name), self.forms + 1
-        mark = f"chaos {self.cast.approver} {self.forms}"
-        fill = self._typed if self.chance.random() < 0.6 else self._form
+        who, mark = self.person(name), self._mark()
+        fill = self._typed if want[0] == BUNDLE or self.chance.random() < 0.6 else self._form
         form = fill(who, want, duration, mark)
+        if self.chance.random() < 0.2:
+            form = self._later(who, name)
+        self._send(who, form, mark, twice=twice)
+
+    def _mark(self) -> str:
+        self.forms += 1
+        return f"chaos {self.cast.approver} {self.forms}"
+
+    def _send(self, who: Person, form: View, mark: str, *, twice: bool) -> None:
         self.world.said.tried.append(mark)
         answers = self._twice(form.submit) if twice else [form.submit()]
         if any(a.action == "close" for a in answers):
@@ -138,7 +166,8 @@ class Team:
         """Open the form filled in, by what is typed behind the command."""
         path, permission = want
         self._clear(who)
-        answer = who.command("/access", f"request {permission} on {path} for {duration}: {mark}")
+        what = f"{permission} on {path}" if permission else path
+        answer = who.command("/access", f"request {what} for {duration}: {mark}")
         if not answer.ok:
             raise TimeoutError(answer.error)
         return who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=self.glance)
@@ -161,6 +190,20 @@ class Team:
         form.set("justification", mark)
         return form
 
+    def _later(self, who: Person, name: str) -> View:
+        """Have it start in a while, by the clock on their own wall."""
+        who.view().set("start", LATER)
+        who.wait_view(where=lambda v: "start_day" in str(v["blocks"]), timeout=self.glance)
+        desk = self.world.told.desk
+        known = self.world.calm(lambda: desk.person(name))
+        there = ZoneInfo((known.zone if known else "") or "UTC")
+        wanted = desk.clock.now() + timedelta(minutes=self.chance.randint(3, 40))
+        form = who.view()
+        form.set("start_day", f"{wanted.astimezone(there):%Y-%m-%d}")
+        form.set("start_time", f"{wanted.astimezone(there):%H:%M}")
+        self.world.said.count("asked for later")
+        return form
+
     # --- deciding ----------------------------------------------------------------------------
 
     def approve(self) -> None:
@@ -173,17 +216,40 @@ class Team:
         request = self._choose(State.PENDING)
         if request is None:
             return
-        who, twice = self.person(self.cast.approver), self.chance.random() < 0.2
+        name = self.cast.deputy if self.chance.random() < 0.3 else self.cast.approver
+        who, twice = self.person(name), self.chance.random() < 0.2
         self._clear(who)
         try:
-            self._press(self.cast.approver, request, Card.APPROVAL, button)
+            self._press(name, request, Card.APPROVAL, button)
         except NotPossible:  # who may decide need not have been asked yet
             who.raw_action({"actions": [{"action_id": button, "value": str(request.id)}]})
         modal = who.wait_view(title, timeout=self.glance)
-        modal.set("reason", f"so says {self.cast.approver}")
+        modal.set("reason", f"so says {name}")
         answers = self._twice(modal.submit) if twice else [modal.submit()]
         if any(a.action == "close" for a in answers):
-            self._told(self.cast.approver, request, action)
+            self._told(name, request, action)
+        self._clear(who)
+
+    def withdraw(self) -> None:
+        """Take an approval back, of what waits for others or for its start."""
+        request = self._choose(State.SCHEDULED) or self._choose(State.PENDING)
+        if request is None or not request.approvals:
+            return
+        name = self.chance.choice(request.approvals).person
+        who = self.person(name)
+        self._clear(who)
+        if self._press(name, request, Card.APPROVAL, "withdraw_approval").ok:
+            self.world.said.count("withdrawal acknowledged")
+        self._clear(who)
+
+    def delegate(self) -> None:
+        """Let the deputy decide, too; or no longer."""
+        who, deputy = self.person(self.cast.approver), self.person(self.cast.deputy)
+        self._clear(who)
+        ends = self.chance.random() < 0.3
+        words = f"end <@{deputy.id}>" if ends else f"<@{deputy.id}> for 2 days because chaos"
+        if who.command("/access", f"delegate {words}").ok:
+            self.world.said.count("delegations ended" if ends else "delegations")
         self._clear(who)
 
     # --- talking -----------------------------------------------------------------------------
@@ -239,8 +305,37 @@ class Team:
     def cancel(self) -> None:
         self._button(State.PENDING, "cancel", {State.PENDING})
 
+    def change(self) -> None:
+        """Ask for something else in its place."""
+        request = self._choose(State.PENDING)
+        if request is None:
+            return
+        who, mark = self.person(request.requestor), self._mark()
+        self._clear(who)
+        self._press(request.requestor, request, Card.REQUEST, "change_request")
+        form = who.wait_view("Change request", timeout=self.glance)
+        form.set("duration", self.chance.choice(DURATIONS))
+        form.set("justification", mark)
+        self.world.said.count("changes")
+        self._send(who, form, mark, twice=self.chance.random() < 0.2)
+
     def give_back(self) -> None:
         self._button(State.ACTIVE, "return", {State.GRANTING, State.ACTIVE})
+
+    def give_some_back(self) -> None:
+        """Return the first of several things, and keep the rest."""
+        request = self._choose(State.ACTIVE)
+        held = [g for g in request.grants if g.state is GrantState.HELD] if request else []
+        if request is None or len(held) < 2:
+            return
+        who = self.person(request.requestor)
+        self._clear(who)
+        self._press(request.requestor, request, Card.REQUEST, "return_some")
+        form = who.wait_view("Return access", timeout=self.glance)
+        form.set("things", [str(held[0].id)])
+        if form.submit().action == "close":
+            self.world.said.count("returned in part")
+        self._clear(who)
 
     def _button(self, state: State, button: str, not_after: set[State]) -> None:
         """Press, perhaps twice. Once it is acknowledged, the request is in another state."""

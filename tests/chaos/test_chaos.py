@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.chaos.history import Line, wrong_in
+from tests.chaos.history import Line, decided_while_away, wrong_in
 from tests.chaos.plan import Plan
 from tests.chaos.run import run
 
@@ -57,6 +57,14 @@ def test_a_life_in_which_all_is_right_is_found_to_be_so():
 def test_a_falsified_life_is_found(instead, said):
     """Each rule of the verdict can fail."""
     assert any(said in sentence for sentence in wrong_in(_life(**instead), {"marta"}))
+
+
+@pytest.mark.parametrize(("minute", "found"), [(0, 0), (1, 1), (2, 0)])
+def test_a_decision_of_somebody_who_was_inactive_is_found(minute, found):
+    approved = Line(_after(minute), "priya", "approved", {})
+    away = [("priya", _after(0), _after(2)), ("selin", _after(0), _after(9))]
+
+    assert len(decided_while_away([approved], away)) == found
 
 
 @pytest.mark.timeout(480)

@@ -1,5 +1,5 @@
 """What goes wrong: kills and pauses, Slack's moods, connections that are cut or say nothing,
-faulty files, clocks that jump, a directory that changes.
+faulty files, clocks that jump, a directory and flows that change.
 """
 
 import itertools
@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 
 import httpx
+import yaml
 from sqlalchemy.exc import DBAPIError
 
 from bot.sandbox.client import NotPossible
@@ -153,12 +154,44 @@ def directory_changes(world: World) -> None:
             name, group = chance.choice(MOVERS)
             changes = [_groups(lambda g, x=group: g - {x}), _groups(lambda g, x=group: g | {x})]
         world.said.away.add(name)
+        moments = []
         for change in changes:
+            began = world.told.desk.clock.now()
             world.calm(lambda n=name, c=change: _sync(world, n, c))
+            moments.append((began, world.told.desk.clock.now()))
             world.wait(chance.uniform(1, 4))  # without NOTIFY it is heard of within a second
+        if number % 2:
+            world.said.inactive.append((name, moments[0][1], moments[1][0]))
         world.said.count("changes of the directory")
 
 
+def flows_change(world: World) -> None:
+    """Flows are edited, switched off, deleted and made again while people ask by them."""
+    chance, file = world.plan.random("flows"), world.company / "flows.yaml"
+    before = file.read_text()
+    numbers = itertools.count(1)  # a set of files that was there before is not taken in by itself
+    try:
+        while not world.wait(chance.uniform(2, 6)):
+            document = yaml.safe_load(before)
+            chance.choice(_EDITS)(chance, document["flows"])
+            for text in (yaml.safe_dump(document, allow_unicode=True), before):
+                with world.files:
+                    file.write_text(f"{text}\n# {next(numbers)}\n")
+                if world.wait(chance.uniform(4, 8)):
+                    return
+            world.said.count("edits of flows")
+    finally:
+        with world.files:
+            file.write_text(f"{before}\n# {next(numbers)}\n")
+
+
+Edit = Callable[[Random, list[dict[str, object]]], object]
+_EDITS: tuple[Edit, ...] = (
+    lambda chance, flows: chance.choice(flows).update(grant_for="15 min", extension="off"),
+    lambda chance, flows: chance.choice(flows).update(active=False),
+    lambda chance, flows: flows.remove(chance.choice(flows)),
+    lambda chance, flows: chance.choice(flows).update(name="Renamed"),
+)
 Change = Callable[[Person], Person]
 
 
@@ -185,5 +218,6 @@ TROUBLES = (
     people_say_nothing,
     clocks_jump,
     directory_changes,
+    flows_change,
 )
 PASSING = (NotPossible, TimeoutError, httpx.HTTPError, DBAPIError, ValueError)

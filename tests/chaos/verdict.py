@@ -18,8 +18,8 @@ from engine.outcome import Card
 from engine.request import AccessRequest, GrantState, State
 from storage import audit
 from storage.tables import AccountRow, AuditRow, EntitlementRow, MessageRow, ResourceRow
-from tests.chaos.history import Line, wrong_in
-from tests.chaos.people import HAND_MADE
+from tests.chaos.history import Line, decided_while_away, wrong_in
+from tests.chaos.people import HAND_MADE, OLD
 from tests.chaos.trouble import PASSING
 from tests.chaos.world import World
 from tests.support.story import NotSeenError
@@ -27,6 +27,7 @@ from tests.support.waiting import looks
 
 ONCE = ("submitted", "granted", "revoking", "rejected", *(s.value for s in State if s.final))
 FOUND = ("removed", "not_removed", "vanished", "found", "stranger")
+LIVE = {*OLD} - {"more"}  # buttons of a request that is not over
 STANDING = ("orders", "SELECT")
 _VERBS = {"read": {"SELECT"}, "read-write": {"SELECT", "INSERT", "UPDATE", "DELETE"}}
 _DATABASES = ("orders", "ledger")
@@ -201,7 +202,10 @@ def _life_of(world: World, verdict: Verdict, request: AccessRequest) -> None:
         verdict.must(actions[once] <= 1, f"{request.code}: {once} {actions[once]} times")
     for (action, actor), times in Counter(history).items():
         if action == "approved":
-            verdict.must(times == 1, f"{request.code}: approved {times} times by {actor}")
+            most = 1 + Counter(history)["withdrawn", actor]
+            verdict.must(times <= most, f"{request.code}: approved {times} times by {actor}")
+    for sentence in decided_while_away(lines, world.said.inactive):
+        verdict.must(False, f"{request.code}: {sentence}")
     refused = actions["extension_refused"]
     extended = actions["extended"]
     verdict.must(
@@ -227,11 +231,15 @@ def _promises(world: World, verdict: Verdict, requests: list[AccessRequest]) -> 
         verdict.must(marks[mark] <= 1, f"“{mark}” made {marks[mark]} requests")
     for mark in world.said.taken:
         verdict.must(marks[mark] == 1, f"“{mark}” was taken, and made {marks[mark]} requests")
-    by_code = {r.code: r for r in requests}
-    for word in world.said.words:
+    by_code, words = {r.code: r for r in requests}, Counter(world.said.words)
+    for word in words:
         entries = _entries(world, by_code[word.code])
-        times = [(e.action, e.actor) for e in entries].count((word.action, word.who))
-        verdict.must(times == 1, f"{word} is {times} times in the audit")
+        done = Counter((e.action, e.actor) for e in entries)
+        times, acknowledged = done[word.action, word.who], words[word]
+        most = acknowledged if word.action != "approved" else 1 + done["withdrawn", word.who]
+        verdict.must(
+            acknowledged <= times <= most, f"{word}, {acknowledged} times, is {times} in the audit"
+        )
 
 
 def _entries(world: World, request: AccessRequest) -> list[AuditRow]:
@@ -305,9 +313,7 @@ def _messages_of(
         request = requests.get(row.request_id)
         if request is None or not row.ts or not posted:
             continue
-        stale = {"approve", "reject", "cancel", "return", "extend", "nudge", "answer"} & {
-            action for action, _, _ in posted[-1].buttons
-        }
+        stale = LIVE & {action for action, _, _ in posted[-1].buttons}
         verdict.must(not stale, f"{id_} has live buttons: {stale}")
         if row.kind == Card.REQUEST:
             said = posted[-1].text

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -70,6 +71,7 @@ class Said:
     wrong: list[str] = field(default_factory=list)  # seen on the way, and never right
     counts: Counter[str] = field(default_factory=Counter)
     away: set[str] = field(default_factory=set)  # who was away at some time
+    inactive: list[tuple[str, datetime, datetime]] = field(default_factory=list)  # who, between
 
     def count(self, what: str) -> None:
         self.counts[what] += 1
@@ -87,6 +89,7 @@ class World:
     bots: list[Bot]
     company: Path  # the manifests
     wall_clock: WallClock  # of the bots' machine
+    files: threading.Lock  # whoever writes in the manifests
     own: Cluster | None  # where Latchkey keeps its state, if that is PostgreSQL
     said: Said = field(default_factory=Said)
     over: threading.Event = field(default_factory=threading.Event)
@@ -157,12 +160,13 @@ class World:
     def faulty(self) -> Iterator[None]:
         """Let the company's files be faulty for a while."""
         flows = self.company / "flows.yaml"
-        whole = flows.read_text()
-        flows.write_text(whole.replace("requestors:", "requesters:", 1))
-        try:
-            yield
-        finally:
-            flows.write_text(whole)
+        with self.files:
+            whole = flows.read_text()
+            flows.write_text(whole.replace("requestors:", "requesters:", 1))
+            try:
+                yield
+            finally:
+                flows.write_text(whole)
         self.said.count("starts on faulty files")
 
     def pause(self, bot: Bot, seconds: float) -> None:
@@ -224,7 +228,7 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         for bot in bots:  # at once, on an empty database
             bot.start()
         ready(told)
-        made = World(plan, told, proxy, bots, company, wall_clock, own)
+        made = World(plan, told, proxy, bots, company, wall_clock, threading.Lock(), own)
         made.wait_links(START)
         stack.callback(made.over.set)
         yield made
