@@ -577,7 +577,7 @@ def _load(kind: type[SettingsT], given: dict[str, Any], *needed: str) -> Setting
         made = kind(**given)
     except ValidationError as faults:
         named = {_field(fault["loc"])[0] for fault in faults.errors()}
-        if named <= OF_SANDBOX.keys() and not issubclass(kind, Settings):
+        if named & OF_SANDBOX.keys() and not issubclass(kind, Settings):
             return _load(kind, {**given, **OF_SANDBOX}, *needed)
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join([*filter(None, [env_fault()]), *lines])) from None

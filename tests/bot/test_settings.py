@@ -514,6 +514,21 @@ def test_no_emergency_command_needs_what_serves_the_sandbox_or_the_lint(monkeypa
         settings.load_lint()
 
 
+@pytest.mark.parametrize("name", ["LATCHKEY_KEYS", "LATCHKEY_DATABASE_URL"])
+def test_a_clock_of_the_sandbox_hides_nothing_that_an_emergency_command_lacks(monkeypatch, name):
+    """`revoke` without its keys named that clock alone, of which it needs nothing: whoever took it
+    away was told of the keys only then, and meanwhile all was recorded without one.
+    """
+    for known, value in {**GOOD, name: "x", "LATCHKEY_CLOCK_FILE": "clock"}.items():
+        monkeypatch.setenv(known, value)
+
+    with pytest.raises(BadSettingsError) as refused:
+        settings.load_keys()
+
+    assert name in str(refused.value)
+    assert "LATCHKEY_CLOCK_FILE" not in str(refused.value)
+
+
 def test_a_setting_may_refer_to_what_stands_in_the_env_file(env_file, monkeypatch):
     env_file.write_text("A_TOKEN=xoxb-from-the-file\n")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "env:A_TOKEN")
