@@ -130,6 +130,16 @@ def test_of_the_grantees_groups_the_smallest_says_most():
     assert told(holders=[], directory=directory, most=1).shares == (Share("pay", 0, 2),)
 
 
+def test_groups_of_one_size_stand_by_their_names():
+    names = [f"g{n}" for n in range(6)]
+    here = Directory.of(
+        [person("ann", *names), person("bob", *names)],
+        [Group(group_id(name), "file", name) for name in names],
+    )
+
+    assert [s.group for s in told(holders=[BOB], directory=here, most=6).shares] == names
+
+
 def test_groups_of_slacks_own_and_who_has_left_do_not_count():
     groups = [Group(group_id("eng"), "file", "eng"), Group(GroupId("slack:S1"), "slack", "all")]
     both = frozenset({group_id("eng"), GroupId("slack:S1")})

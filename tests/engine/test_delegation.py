@@ -451,6 +451,14 @@ def test_it_begins_now_with_its_reason():
     assert isinstance(begins(until=NOW + LONGEST), Delegation)
 
 
+CODES = {
+    "until": {Code.BAD_DELEGATION},
+    "delegate": {Code.BAD_DELEGATION},
+    "reason": {Code.REASON_NEEDED, Code.TEXT_TOO_LONG},
+    "": {Code.PERSON_INACTIVE},
+}
+
+
 @pytest.mark.parametrize(
     ("wrong", "about"),
     [
@@ -476,6 +484,7 @@ def test_what_cannot_be_lent_is_refused_at_what_is_wrong(wrong, about):
 
     assert isinstance(refused, Refusal)
     assert refused.about == about
+    assert refused.code in CODES[about]
 
 
 def test_what_holds_no_more_is_over_but_not_of_whom_nothing_can_be_read():
@@ -528,6 +537,45 @@ def test_until_when_is_read_by_the_persons_clocks(text, means):
     assert moment(text, "Europe/Berlin", LATE) == datetime.fromisoformat(f"{means}+00:00")
 
 
+BEFORE_NEW_YEAR = datetime(2026, 12, 23, 12, tzinfo=UTC)  # Wednesday, 13:00 in Berlin
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("until Tuesday", "2026-12-29 23:00"),
+        ("until Thursday", "2026-12-24 23:00"),
+        ("until 23 Dec", "2026-12-23 23:00"),
+        ("until 3 Jan", "2027-01-03 23:00"),
+        ("until 22 Jan", "2027-01-22 23:00"),
+        ("until 23:59", "2026-12-23 22:59"),
+        ("until 13:01", "2026-12-23 12:01"),
+        ("for 5 min", "2026-12-23 12:05"),
+        ("for 30 days", "2027-01-22 12:00"),
+    ],
+)
+def test_a_day_that_is_past_this_week_or_year_is_the_next_ones(text, means):
+    found = moment(text, "Europe/Berlin", BEFORE_NEW_YEAR)
+    assert found == datetime.fromisoformat(f"{means}+00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("until 13:00", "13:00 is past. Write `until tomorrow 13:00`."),
+        ("until 24:00", "“until 24:00” is no time of a day."),
+        ("until 12:60", "“until 12:60” is no time of a day."),
+        ("until Wednesday", "Today is Wednesday. Write `until today`, or a date."),
+        ("until 24 Jan", "This is too long: at most 30 days are possible."),
+        ("for 4 min", ""),
+    ],
+)
+def test_a_time_that_is_not_to_come_or_too_far_is_refused_with_what_to_write(text, why):
+    refused = moment(text, "Europe/Berlin", BEFORE_NEW_YEAR)
+    assert isinstance(refused, Refusal)
+    assert refused.sentence.startswith(why)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -572,7 +620,11 @@ def test_what_was_typed_is_taken_apart(text, whom, until, reason):
 
 
 def test_what_else_was_typed_is_not_understood():
-    assert isinstance(read("sam until Friday"), Refusal)
+    refused = read("sam until Friday")
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is Code.BAD_DELEGATION
+    assert refused.sentence.startswith("“sam until Friday” is not understood.")
 
 
 def test_roles_are_of_those_who_are_there():

@@ -2,12 +2,28 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
 from tests.mutants.run import CONFIGURATION, ROOT
 
 GIVEN = tomllib.loads(CONFIGURATION.read_text())
+ROOMS = ("engine", "storage", "bot/usecases")
+
+
+def modules() -> Iterator[str]:
+    for room in ROOMS:
+        for file in ROOT.joinpath(room).rglob("*.py"):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            if file.name != "__init__.py" and "migrations" not in parts:
+                yield ".".join(parts)
+
+
+def test_each_module_is_named_with_its_tests_or_with_why_it_is_set_apart():
+    """What is new is named when it comes."""
+    assert sorted([*GIVEN["tests"], *GIVEN["apart"]]) == sorted(modules())
+    assert all(len(why) > 20 for why in GIVEN["apart"].values())
 
 
 @pytest.mark.parametrize("module", GIVEN["tests"])

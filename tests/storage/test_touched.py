@@ -388,6 +388,15 @@ def test_a_newcomer_without_groups_is_asked_where_somebody_of_a_group_is_not(sto
     assert NED in asked(stored, request)
 
 
+def test_who_can_be_asked_since_a_tie_wakes_what_waits_for_their_group(stored, waiting):
+    people(stored, [*HERE, person(NED, OPS)])
+    stored.wake_touched()
+
+    tied(stored, NED)
+
+    assert {waiting[id_] for id_ in stored.wake_touched()} == {"ops"}
+
+
 def stored_at_once(stored, table):
     """Return how many rows of a table the transactions changed, the most first."""
     query = select(func.count()).select_from(table).where(table.epoch > 0).group_by(table.epoch)
