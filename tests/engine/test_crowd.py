@@ -83,3 +83,9 @@ def test_who_may_ask_who_may_receive_who_leads():
     assert named(crowd.managing(crowd.of([PersonId("bob"), PersonId("eve")]))) == {"dan"}
     assert named(crowd.without("manager")) == set(here.people) - {"ann", "bob"}
     assert crowd.without("city") == (1 << len(here.people)) - 1
+
+
+def test_nobody_is_led_by_themselves_or_by_nobody():
+    crowd = Crowd(company(person("eve", manager=EVE), person("cat")))
+
+    assert crowd.managing(crowd.of([EVE, PersonId("cat")])) == 0

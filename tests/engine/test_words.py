@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.words import line, quoted, trimmed, visible
+from engine.words import in_a_row, line, no_pattern, quoted, trimmed, visible
 
 _EVERY = (chr(number) for number in range(0x110000))
 UNSEEN = [c for c in _EVERY if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co"}]
@@ -85,3 +85,22 @@ def test_nobody_leaves_the_quotation_marks(text: str):
 
     assert not set("“”") & set(inside)
     assert quoted(text)[0] + quoted(text)[-1] == "“”"
+
+
+@pytest.mark.parametrize(
+    ("many", "said"),
+    [
+        (0, ""),
+        (1, "0"),
+        (2, "0 and 1"),
+        (5, "0, 1, 2, 3 and 4"),
+        (6, "0, 1, 2, 3, 4 and 1 more"),
+    ],
+)
+def test_things_in_a_row_are_said_as_people_do_and_the_rest_is_counted(many, said):
+    assert in_a_row([str(n) for n in range(many)]) == said
+
+
+def test_what_looks_like_a_pattern_is_told_what_to_write():
+    assert no_pattern("abc", "x") == ""
+    assert no_pattern("a*", "x", "y") == "a * stands for itself alone: write x or y"
