@@ -54,7 +54,7 @@ def seen(door) -> Channel | None:
 def known(door):
     """The channel as it was seen once: with one member."""
     assert HERE in channels.named(door.services.company())
-    assert channels.look(door.services, slack(), HERE) == channels.EVERY
+    assert channels.look(door.services, slack(), HERE) == timedelta(minutes=1)
     assert seen(door) == Channel(HERE, "access", frozenset({"U1"}))
     return door
 

@@ -7,12 +7,14 @@ from datetime import time
 import pytest
 
 from engine.request import Approval, GrantId, Seat, State
+from engine.targets import ObjectKind
 from engine.window import Day, Window
 from storage.codec import (
     dump_account,
     dump_request,
     dump_revision,
     load_account,
+    load_object,
     load_request,
     load_revision,
 )
@@ -120,3 +122,14 @@ def test_the_zone_of_an_account_is_read_again():
 
     assert load_account(dump_account(zoned)) == zoned
     assert "zone" not in dump_account(account("UANN", "ann@example.com"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"name": 7}, {"space": 7}, {"description": ["x"]}, {"where": None}]
+)
+@pytest.mark.parametrize("kind", list(ObjectKind))
+def test_an_object_of_which_a_text_is_none_cannot_be_read(kind, wrong):
+    said = {"name": "Mine", "where": 'resource_name = "a"', "targets": [], "slice": []}
+    assert load_object(kind, said) is not None
+
+    assert load_object(kind, said | wrong) is None

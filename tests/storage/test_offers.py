@@ -6,7 +6,7 @@ from engine.aql.parser import parse
 from engine.aql.tokens import Field
 from engine.crowd import each
 from engine.inventory import Entitlement
-from engine.targets import Picked, Selector
+from engine.targets import ByScope, Picked, Selector
 from storage import facts, sync
 from storage.offers import offered
 from tests.support.stored import PG, TABLES, WIKI, reading, table, writing
@@ -27,6 +27,7 @@ def test_what_flows_offer_is_what_they_select_of_what_is_there(stored):
         reading(name="Named", targets=(Selector(PG, names=names), Selector(WIKI, names=names))),
         reading(name="Same", targets=reading().targets),
         reading(name="Nothing", targets=(Selector(PG, types=frozenset({"view"})),)),
+        reading(name="Gone", targets=(ByScope("Gone"),)),
     ]
     stored.write(lambda tx, _: sync.flows(tx, [(r, True) for r in listed], stored.now))
     found = [table("shop.new", "read"), *TABLES[1:]]
