@@ -13,7 +13,7 @@ from engine.directory import Person, PersonStatus
 from engine.eligibility import (
     Bar,
     Draft,
-    Question,
+    Inquiry,
     allowing,
     bars,
     by_opening,
@@ -228,7 +228,7 @@ def test_what_is_gone_is_offered_by_nobody():
 )
 def test_what_a_flow_offers_is_selected_and_there(thing, barred):
     readers = flow(targets=(Selector(ORDERS, permissions=frozenset({"read"})),))
-    asked = Question(HERE.people[ANN], HERE.people[ANN], HERE, thing)
+    asked = Inquiry(HERE.people[ANN], HERE.people[ANN], HERE, thing)
 
     assert list(bars(readers, asked)) == ([Bar.OFFER] if barred else [])
 
@@ -385,6 +385,7 @@ def test_the_preferred_flow_comes_first(shuffled):
 
 ALL_TWO = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 THREE = ApprovalRule((DBAS, SECURITY, DBAS), Quorum.ALL_OF)
+TWO_DBAS, TWO_OF_SECURITY = replace(DBAS, needs=2), replace(SECURITY, needs=2)
 BEST = {"approval": None, "require_mfa": False, "grant_for": None}
 
 # Of each pair the first goes before the second by this rule, although all later rules speak
@@ -405,6 +406,14 @@ RULES = {
     "all of two before all of three": (
         flow(9, approval=ALL_TWO, grant_for=5 * MINUTE),
         flow(1, approval=THREE, grant_for=None),
+    ),
+    "any of: the smallest number needed": (
+        flow(9, approval=ApprovalRule((replace(DBAS, needs=5), SECURITY)), grant_for=5 * MINUTE),
+        flow(1, approval=ApprovalRule((TWO_DBAS, TWO_OF_SECURITY)), grant_for=None),
+    ),
+    "all of: the sum of the numbers needed": (
+        flow(9, approval=THREE, grant_for=5 * MINUTE),
+        flow(1, approval=ApprovalRule((TWO_DBAS, TWO_OF_SECURITY), Quorum.ALL_OF), grant_for=None),
     ),
     "longer before shorter": (flow(9, grant_for=2 * HOUR), flow(1, grant_for=HOUR)),
     "without end before any time": (flow(9, grant_for=None), flow(1, grant_for=365 * DAY)),
