@@ -10,6 +10,7 @@ from rich.table import Table
 from bot.cli.terminal import fail, on_desk, out, say_fault, shown
 from bot.usecases import catalog
 from bot.usecases.catalog import Place
+from bot.views.text import count
 from bot.views.values import Catalog
 from engine.aql.errors import BadQueryError
 from engine.aql.explained import explain
@@ -112,6 +113,7 @@ def _print(page: Catalog) -> None:
             table.add_row(*map(shown, cells), str(one.risk), status)
         out.print(table)
     last = page.first + len(page.entitlements) - 1
-    found = f"{page.first:,}–{last:,} of {page.total:,}" if page.entitlements else "0"
+    total = count(page.total, "entitlement")
+    found = f"{page.first:,}–{last:,} of {total}" if page.entitlements else count(0, "entitlement")
     more = f" More: --after {page.next}/{last}" if page.next is not None else ""
-    out.print(f"{found} entitlements.{more}", soft_wrap=True)
+    out.print(f"{found}.{more}", soft_wrap=True)

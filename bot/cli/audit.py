@@ -11,6 +11,7 @@ from bot.cli.terminal import err, fail, on_desk, out, read, shown
 from bot.usecases import whose
 from bot.usecases.export import Format, lines
 from bot.usecases.verify import verify
+from bot.views.text import count
 from engine.audit import Anchor, BadAnchorError
 from storage.audit import Under
 
@@ -38,7 +39,8 @@ def verify_audit(
         f" {found.early:,} of them are from before there was a key: since an anchor nothing has "
         "changed there, and who wrote them nothing proves."
     )
-    said = f"The audit is whole: {found.entries:,} entries.{early if found.early else ''}"
+    entries = count(found.entries, "entry", "entries")
+    said = f"The audit is whole: {entries}.{early if found.early else ''}"
     out.print(f"{said} Anchor: {found.anchor}" if found.anchor else said, soft_wrap=True)
     if found.under is Under.FIRST:
         out.print("It takes the first of LATCHKEY_KEYS alone to prove it.", soft_wrap=True)

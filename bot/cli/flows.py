@@ -47,7 +47,7 @@ def _print_target(one: Offered) -> None:
         say(str(one.query))
     more = one.total - len(one.first)
     rest = f", {more:,} more" if more and one.first else ""
-    below = [*map(str, one.first), f"{one.total:,} entitlements{rest}.", *one.remarks]
+    below = [*map(str, one.first), f"{count(one.total, 'entitlement')}{rest}.", *one.remarks]
     for line in below:
         out.print(f"  {shown(line)}", soft_wrap=True)
 

@@ -92,6 +92,18 @@ def test_each_target_is_said_as_aql_with_what_it_selects(house):
     assert lines[-1] == "  It selects everything."
 
 
+def test_a_single_one_is_counted_as_one(tmp_path):
+    """It said “1 entitlements”."""
+    url = f"sqlite:///{tmp_path}/one.db"
+    stored = Stored.founded(url)
+    keep(stored, reading(targets=(Selector(WIKI, names=frozenset({"handbook"})),)))
+    stored.close()
+
+    done = latchkey("flows", "show", "reading", cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
+
+    assert "  1 entitlement." in done.stdout.splitlines()
+
+
 def test_what_a_flow_is_labelled_with_is_shown(tmp_path):
     """Labels were read, stored, and shown nowhere."""
     url = f"sqlite:///{tmp_path}/labels.db"
