@@ -394,6 +394,11 @@ def _each(document: Document, key: str) -> Iterator[tuple[Place, object]]:
         yield (key, i), item
 
 
+def _said(written: object) -> dict[str, object]:
+    """Return what stands under its keys, if it has keys."""
+    return written if isinstance(written, dict) else {}
+
+
 def _text(written: Mapping[str, object], key: str) -> str:
     """Return what stands there if it is a text; else nothing."""
     value = written.get(key)
@@ -415,6 +420,9 @@ class _Reading:
     names_known: bool = True  # of all scopes, bundles and spaces, also of faulty ones
     names: set[str] = field(default_factory=set[str])  # of those, without their spaces
     named: dict[str, list[tuple[Document, Place, str]]] = field(default_factory=dict)  # by file
+    faulty: dict[str, list[tuple[Document, Place, dict[str, object]]]] = field(
+        default_factory=dict
+    )  # those of `named` that say more than can be read
     listings: set[str] = field(default_factory=set[str])  # that an integration names
 
     def people(self) -> tuple[Person, ...]:
@@ -544,7 +552,13 @@ class _Reading:
             of = self._space(document, place, bundle.space, spaces)
             made = bundle.bundle(of, tuple(target.target() for target in bundle.targets))
             written.append((document, place, made))
-        objects = Objects(scopes, {key_of(made.name): made for *_, made in written}, spaces)
+        faulty = list[tuple[Document, Place, dict[str, object], Bundle]]()
+        for document, place, said in self.faulty.get(BUNDLES_FILE, ()):
+            of = self._space(document, place, _text(said, "space") or GLOBAL, spaces)
+            made = Bundle(full_name(_text(said, "name"), of), (), of)
+            faulty.append((document, place, said, made))
+        every = [*(made for *_, made in faulty), *(made for *_, made in written)]
+        objects = Objects(scopes, {key_of(made.name): made for made in every}, spaces)
 
         def name_in(space: str) -> Naming:
             return partial(named_whole, objects=objects, space=space) if space else of_all
@@ -556,8 +570,11 @@ class _Reading:
             )
             for document, place, made in written
         }
+        for document, place, said, made in faulty:
+            targets = self._named_by(document, place, said, name_in(made.space))
+            found.setdefault(key_of(made.name), replace(made, targets=targets))
         objects, seen = replace(objects, bundles=found), set[str]()
-        for document, place, made in written:
+        for document, place, made in (*written, *((d, p, made) for d, p, _, made in faulty)):
             circle = circle_of(found[key_of(made.name)], objects)
             if circle and not seen & {*circle}:
                 seen.update(circle)
@@ -577,15 +594,20 @@ class _Reading:
         self.names_known &= len(self.faults) == faults
         for document in there:
             for place, written in _each(document, key):
-                said = written if isinstance(written, dict) else {}
+                said = _said(written)
                 name, space = _text(said, "name"), _text(said, "space") or GLOBAL
                 self.names_known &= bool(name)
                 self.names.add(_last(name))
                 if name:
                     whole_name = full_name(name, "" if key_of(space) == GLOBAL else space)
                     self.named.setdefault(file, []).append((document, place, whole_name))
-            items = self._items(document, key, model, house)
-            found += ((document, place, item) for place, item in items)
+            sound = dict(self._items(document, key, model, house))
+            found += ((document, place, item) for place, item in sound.items())
+            self.faulty.setdefault(file, []).extend(
+                (document, place, _said(written))
+                for place, written in _each(document, key)
+                if place not in sound and _text(_said(written), "name")
+            )
         return found
 
     def _space(
@@ -635,37 +657,34 @@ class _Reading:
             self._check(FlowsDocument, document)
             for place, written in _each(document, "flows"):
                 flow = self._check(FlowDocument, document, house, place, written)
+                said = _said(written)
+                of = flow.space if flow else _text(said, "space") or GLOBAL
+                space = self._space(document, place, of, objects.spaces)
+                naming = partial(named_whole, objects=objects, space=space)
                 if flow is None:
-                    self._named_by(document, place, written, objects, names)
+                    if name := _text(said, "name"):
+                        self._once(document, (*place, "name"), full_name(name, space), names)
+                    self._named_by(document, place, said, naming)
                     continue
-                space = self._space(document, place, flow.space, objects.spaces)
                 made = flow.revision(space)
                 self._once(document, (*place, "name"), made.name, names)
-                naming = partial(named_whole, objects=objects, space=space)
                 targets = self._targets(document, place, made.targets, naming)
                 found.append(FlowManifest(replace(made, targets=targets), flow.active))
         return tuple(found)
 
     def _named_by(
-        self,
-        document: Document,
-        place: Place,
-        flow: object,
-        objects: Objects,
-        names: dict[str, str],
-    ) -> None:
-        """Look up what a faulty flow names all the same, so that its faults are said at once."""
-        said = flow if isinstance(flow, dict) else {}
-        space = self._space(document, place, _text(said, "space") or GLOBAL, objects.spaces)
-        if name := _text(said, "name"):
-            self._once(document, (*place, "name"), full_name(name, space), names)
+        self, document: Document, place: Place, said: Mapping[str, object], naming: Naming
+    ) -> tuple[Target, ...]:
+        """Look up what a faulty one names all the same, so that its faults are said at once."""
+        found: list[Target] = []
         targets = said.get("targets")
         for i, target in enumerate(targets if isinstance(targets, list) else ()):
             for key, by in (("bundle", ByBundle), ("scope", ByScope)):
-                if isinstance(target, dict) and (named := _text(target, key)):
+                if named := _text(_said(target), key):
                     wanted: Target = by(named)
-                    find = partial(named_whole, wanted, objects, space)
-                    self._found(document, (*place, "targets", i, key), named, find, wanted)
+                    find, at = partial(naming, wanted), (*place, "targets", i, key)
+                    found.append(self._found(document, at, named, find, wanted))
+        return tuple(found)
 
     # --- People and groups --------------------------------------------------------------------
 

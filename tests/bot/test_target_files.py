@@ -429,6 +429,31 @@ def test_what_is_taken_out_while_somebody_uses_it_is_named_where_it_is_used(faul
     ]
 
 
+def test_what_a_faulty_bundle_has_in_it_is_looked_up_all_the_same(faults):
+    """A circle was said once nothing else was wrong with any bundle of it."""
+    targets = [{"query": "table"}, {"bundle": "B"}, {"scope": "Prodction"}, {"bundle": 7}, "x"]
+    bundles = [
+        {"name": "A", "targets": targets, "descripton": "odd"},
+        {"name": "B", "space": "Global", "targets": [{"bundle": "a"}]},
+        {"name": "C", "space": "Data", "targets": [{"bundle": "D"}], "text": "odd"},
+        {"name": "D", "space": "Data", "targets": [{"bundle": "Data/C"}], "description": 7},
+        {"name": "E", "space": "Dta", "targets": "A"},
+    ]
+
+    found = [line.partition(": ")[2] for line in faults(bundles=bundles)]
+
+    assert [line for line in found if "cannot be in itself" in line] == [
+        "bundles[1].targets: A bundle cannot be in itself: B → A → B.",
+        "bundles[3].targets: A bundle cannot be in itself: Data/D → Data/C → Data/D.",
+    ]
+    named = [line for line in found if "There is no access scope" in line or "no space" in line]
+    assert [line.partition(" Known")[0].partition(" Did")[0] for line in named] == [
+        "bundles[0].targets[2].scope: There is no access scope “Prodction”.",
+        "bundles[4].space: There is no space “Dta”.",
+    ]
+    assert len([line for line in found if line.startswith("bundles[0]")]) >= 4
+
+
 def test_what_names_a_faulty_one_is_no_fault_of_its_own(faults):
     broken = [{"name": "Production", "query": "resource_type is table"}, *SCOPES[1:]]
 
