@@ -10,7 +10,7 @@ from bot.runtime.services import Services
 from bot.usecases import catalog as usecase
 from bot.usecases.catalog import Place
 from bot.views import ids
-from bot.views.catalog import LONGEST, catalog_modal, fits, place_of
+from bot.views.catalog import LONGEST, catalog_modal, fits, mending_modal, place_of
 from bot.views.values import Catalog
 from engine.directory import Person
 from engine.inventory import EntitlementId
@@ -57,11 +57,17 @@ def look(visitor: Visitor, person: Person, text: str, place: Place) -> Catalog |
 
 
 def open_catalog(visitor: Visitor, person: Person, body: Body, text: str) -> Refusal | None:
-    """Open the catalogue on what the query selects, or return why not."""
+    """Open the catalogue on what the query selects, or return why not.
+
+    What is no query can be mended there.
+    """
     found = look(visitor, person, text, Place())
-    if isinstance(found, Refusal):
+    if not isinstance(found, Refusal):
+        visitor.open(body, catalog_modal(found))
+    elif found.code is Code.BAD_QUERY:
+        visitor.open(body, mending_modal(text, found))
+    else:
         return found
-    visitor.open(body, catalog_modal(found))
     return None
 
 

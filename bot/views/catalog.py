@@ -1,6 +1,6 @@
 """The catalogue as people page through it: a query, and what it selects."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from bot.views import ids
 from bot.views.blocks import actions, button, context, input_, modal, plain_text, section
@@ -11,9 +11,10 @@ from bot.views.values import Block, Catalog, View
 from engine.explanation import on_behalf
 from engine.flow import RequestFor
 from engine.inventory import Entitlement, ResourceStatus
+from engine.outcome import Refusal
 from engine.words import line
 
-__all__ = ["LONGEST", "catalog_modal", "fits", "place_of", "place_text"]
+__all__ = ["LONGEST", "catalog_modal", "fits", "mending_modal", "place_of", "place_text"]
 
 LONGEST = 3000  # what Slack lets somebody type, and gives back
 
@@ -32,14 +33,18 @@ def catalog_modal(page: Catalog) -> View:
     blocks += actions(_turning(page))
     if not all(page.whom.values()):
         blocks.append(context("🚫 What is not for you: `/access why` and its path say why."))
-    blocks.append(context("AQL finds by names, paths, types, tags, risk and permissions."))
-    return modal(
-        "Catalogue",
-        blocks,
-        submit="Search",
-        callback=ids.CATALOG_MODAL,
-        metadata=page.query,
-    )
+    return _catalog(blocks, page.query)
+
+
+def mending_modal(text: str, wrong: Refusal) -> View:
+    """Draw what was typed as a query and is none, with what is wrong below it."""
+    return _catalog([_query(text), told(f"⚠️ {wrong.sentence}")])
+
+
+def _catalog(blocks: Sequence[Block], query: str = "") -> View:
+    finds = context("AQL finds by names, paths, types, tags, risk and permissions.")
+    callback = ids.CATALOG_MODAL
+    return modal("Catalogue", [*blocks, finds], submit="Search", callback=callback, metadata=query)
 
 
 def _query(text: str) -> Block:

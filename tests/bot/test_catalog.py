@@ -148,6 +148,20 @@ def test_what_is_no_query_is_said_where_it_was_typed(door, text, said):
     assert said in answer.payload["errors"][ids.CATALOG_QUERY]
 
 
+def test_what_is_no_query_can_be_mended_where_it_is_said(door):
+    """It was answered by the error alone, and had to be typed anew."""
+    view = catalog(door, "marta", 'Resource_Path = "<!here> *x*"')
+    query = next(b for b in view["blocks"] if b["type"] == "input")
+    assert query["element"]["initial_value"] == 'Resource_Path = "<!here> *x*"'
+    said = view["blocks"][view["blocks"].index(query) + 1]
+    assert "Did you mean" in str(said)
+
+    answer = search(door, "marta", view, f'resource_path = "{CUSTOMERS}"')
+
+    assert listed(answer.views[0]) == [f"read {CUSTOMERS}"]
+    assert judged(answer, {}) == []
+
+
 def test_who_may_request_nothing_is_told_so(door):
     assert "nothing that you can request" in door.command("casey", "catalog").said
 
