@@ -174,13 +174,13 @@ def decide(
     request: AccessRequest, command: Command, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Decide what the command does to the request. `now` is aware UTC. It never raises."""
+    if isinstance(command, OfAClick) and command.key in request.clicks:
+        return Decision(request)  # it was delivered again
     row = TABLE[type(command)][request.state]
     if isinstance(row, No):
         return refusal(row.code, request, facts)
     if not request.readable and not _ends(request, command):
         return _not_readable(request, command)
-    if isinstance(command, OfAClick) and command.key in request.clicks:
-        return Decision(request)  # it was delivered again
     return row.step(request, command, facts.at(now), now)
 
 
