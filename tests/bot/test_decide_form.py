@@ -110,6 +110,27 @@ def test_a_reason_is_one_line(door, waits, callback):
     assert [body["reason"] for body in bodies] == [reasons[0]]
 
 
+SIGNS = ["🙂", "é", "字"]
+FORMS = [(ids.APPROVE_MODAL, "priya"), (ids.REJECT_MODAL, "priya"), (ids.END_MODAL, "ines")]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize(("callback", "who"), FORMS)
+def test_a_reason_has_at_most_124_code_points_whatever_they_take(door, waits, callback, who, sign):
+    """An emoji is one, though Slack counts it as two; what stands around it is none."""
+    form = modal(callback, str(waits.id)) | {"blocks": approve_modal(asking_for(1))["blocks"]}
+    reason = f" \n{sign * 124}\t "
+
+    for over, text in ((1, sign * 125), (10, reason + "x" * 9), (376, sign * 500)):
+        answer = door.submit(who, form, {ids.REASON: {ids.REASON: {"value": text}}})
+        assert f"this has {124 + over}, {over} too many." in answer.payload["errors"][ids.REASON]
+    assert door.request(waits.id).state is State.PENDING
+
+    assert not door.submit(who, form, {ids.REASON: {ids.REASON: {"value": reason}}}).payload
+    now = door.request(waits.id)
+    assert (now.decided or now.ended).reason == sign * 124
+
+
 def test_a_justification_keeps_its_lines(door):
     made = door.ask("ravi", why="one\n\ntwo")
 
