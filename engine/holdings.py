@@ -171,6 +171,17 @@ def held_elsewhere(
     }
 
 
+def kept_by(request: AccessRequest, others: Iterable[AccessRequest]) -> list[AccessRequest]:
+    """Return the other requests by which some of what this one gives would stay, or come anew."""
+    mine = {(g.account, g.entitlement) for g in request.grants if wants(request, g)}
+    return [
+        other
+        for other in others
+        if other.id != request.id
+        and any((g.account, g.entitlement) in mine and wants(other, g) for g in other.grants)
+    ]
+
+
 def _grants(
     account: AccountId, requests: Iterable[AccessRequest]
 ) -> Iterable[tuple[AccessRequest, Grant]]:

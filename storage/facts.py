@@ -172,11 +172,15 @@ def carried(session: Read, company: Company, draft: Draft) -> list[Carried]:
     """Return what the grantee has, or waits for, where a draft adds a policy; else nothing."""
     if not any(entitlement.document for entitlement in draft.entitlements):
         return []
-    whose = [draft.grantee.id, *company.directory.had(draft.grantee.id)]
-    found = _requests(session, _OF_ACCOUNTS, person=whose)
-    live = [r for r in found if not r.state.final and r.id != draft.instead]
+    live = [r for r in had_by(session, company, draft.grantee.id) if r.id != draft.instead]
     known = entitlements(session, company, {g.entitlement for r in live for g in r.grants})
     return policy_size.carried(live, known)
+
+
+def had_by(session: Read, company: Company, person: PersonId) -> list[AccessRequest]:
+    """Return the requests, not yet over, with an open grant on an account of this person."""
+    found = _requests(session, _OF_ACCOUNTS, person=[person, *company.directory.had(person)])
+    return [r for r in found if not r.state.final]
 
 
 def of_person(

@@ -8,7 +8,7 @@ from functools import cached_property
 from engine import lifecycle
 from engine.commands import Command
 from engine.facts import Facts
-from engine.holdings import Wishes, held_elsewhere
+from engine.holdings import Wishes, held_elsewhere, kept_by
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import NO_SUCH_REQUEST, AuditEntry, Decision, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
@@ -130,10 +130,24 @@ class _Inventory(Mapping[EntitlementId, Entitlement]):
 
 
 def carry_out(
-    tx: Write, company: Company, id_: RequestId, command: Command, now: datetime
+    tx: Write,
+    company: Company,
+    id_: RequestId,
+    command: Command,
+    now: datetime,
+    *,
+    also: bool = False,
 ) -> Decision | Refusal:
-    """Decide a command on a stored request, and store what was decided."""
+    """Decide a command on a stored request, and store what was decided.
+
+    `also`: on the others, too, by which some of what it gives would stay; on them first, so that
+    it is this one that is over when its system has confirmed it.
+    """
     book = UnitOfWork(tx, company, facts.together(tx, [id_]), now)
+    these = [r for r in book.requests if r.id == id_ and also]
+    for other in (other for this in these for other in kept_by(this, book.requests)):
+        book.decide(other.id, command)
     result = book.decide(id_, command)
-    book.store()
+    if isinstance(result, Decision):
+        book.store()
     return result

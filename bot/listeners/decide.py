@@ -34,15 +34,14 @@ from bot.views.endless import endless_modal
 from bot.views.ids import request_id
 from bot.views.request_modal import block_of
 from bot.views.things import MENU
-from bot.views.values import Endless, Scene, View
+from bot.views.values import Ending, Endless, Scene, View
 from engine import duration
-from engine.commands import Approve, Cancel, Command, Reject, Revoke
+from engine.commands import Approve, Command, Reject
 from engine.directory import Person
 from engine.outcome import Decision, Refusal
 from engine.request import RequestId
 
 NOT_DECIDED, NOT_ENDED, NOT_SHOWN = "Not decided", "Not ended", "Not shown"
-Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
 FIELDS = {
     "reason": [ids.REASON],
     "duration": [ids.SHORTER],
@@ -125,12 +124,15 @@ class Deciding:
     def endless(self, person: Person, _: str) -> list[Endless] | Refusal:
         return endless.listed(self.visitor.services, person)
 
-    def concerning(self, person: Person, value: str) -> Concerning | Refusal:
+    def concerning(self, person: Person, value: str) -> Ending | Refusal:
         return decide.concerning(self.visitor.services, request_id(value), person)
 
     def end(self, ack: Ack, body: Body) -> None:
-        reason, services = Entered(body["view"]).text(ids.REASON), self.visitor.services
-        self._send(ack, body, lambda p, id_: decide.end(services, id_, p, reason), NOT_ENDED)
+        entered, services = Entered(body["view"]), self.visitor.services
+        reason, also = entered.text(ids.REASON), entered.several(ids.ALSO) != []
+        self._send(
+            ack, body, lambda p, id_: decide.end(services, id_, p, reason, also=also), NOT_ENDED
+        )
 
     def _decide(self, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:
         services = self.visitor.services
@@ -161,7 +163,7 @@ def register(table: Table, services: Services) -> None:
     table.action(ids.WHOLE, deciding.unfold)
     table.options(ids.LEAVE_OUT, deciding.leaving_out)
     table.action(ids.SHORTER, deciding.type_time)
-    table.action(ids.SHOW, visitor.button(NOT_SHOWN, deciding.concerning, lambda c: end_modal(*c)))
+    table.action(ids.SHOW, visitor.button(NOT_SHOWN, deciding.concerning, end_modal))
     table.action(ids.ENDLESS, visitor.button(NOT_SHOWN, deciding.endless, endless_modal))
     table.view(ids.END_MODAL, deciding.end)
     table.view(ids.APPROVE_MODAL, deciding.approve)

@@ -10,15 +10,15 @@ from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import read_as, write_as
-from bot.views.values import Scene
-from engine import lifecycle
+from bot.views.values import Ending, Scene
+from engine import holdings, lifecycle
 from engine.commands import Cancel, Command, Reject, Return, Revoke
 from engine.directory import Person, PersonId
 from engine.facts import Facts
 from engine.outcome import NO_SUCH_REQUEST, Code, Decision, Refusal
 from engine.request import WAITING, AccessRequest, RequestId, State
 from engine.words import trimmed
-from storage import background
+from storage import background, facts
 from storage.company import Company
 from storage.database import Read
 from storage.unit_of_work import carry_out
@@ -29,13 +29,18 @@ log = structlog.get_logger()
 
 
 def do(
-    services: Services, person: Person, request: RequestId, command: Command
+    services: Services, person: Person, request: RequestId, command: Command, *, also: bool = False
 ) -> Decision | Refusal:
-    """Carry out a person's command; who may is asked inside, of the facts of this moment."""
+    """Carry out a person's command; who may is asked inside, of the facts of this moment.
+
+    `also`: on the others, too, by which some of what the request gives would stay.
+    """
     outcome = write_as(
         services,
         person,
-        lambda tx, company, _: carry_out(tx, company, request, command, services.clock.now()),
+        lambda tx, company, _: carry_out(
+            tx, company, request, command, services.clock.now(), also=also
+        ),
     )
     services.turns.after_the_answer(partial(_tell, services.vitals, person, command, outcome))
     return outcome
@@ -59,32 +64,35 @@ def _count(vitals: Vitals, person: Person, outcome: Decision) -> None:
         vitals.time_to_decision.observe(waited.total_seconds())
 
 
-def concerning(
-    services: Services, id_: RequestId, person: Person
-) -> tuple[Scene, type[Cancel] | type[Revoke] | None] | Refusal:
-    """Return a request as an administrator sees it, and how it can be ended; None: it is over."""
+def concerning(services: Services, id_: RequestId, person: Person) -> Ending | Refusal:
+    """Return a request as an administrator sees it, and how it can be ended."""
 
-    def find(
-        session: Read, company: Company, _: Person
-    ) -> tuple[Scene, type[Cancel] | type[Revoke] | None] | Refusal:
+    def find(session: Read, company: Company, _: Person) -> Ending | Refusal:
         scene = look.scenes(session, services, company, [id_]).get(id_)
         if scene is None or person.id not in company.admins:
             return NO_SUCH_REQUEST
-        return look.seen_by(scene, person.id), _way_out(scene.request)
+        others = facts.had_by(session, company, scene.request.grantee)
+        kept_by = [other.code for other in holdings.kept_by(scene.request, others)]
+        return Ending(look.seen_by(scene, person.id), _way_out(scene.request), kept_by)
 
     return read_as(services, person, find)
 
 
-def end(services: Services, id_: RequestId, person: Person, reason: str) -> Decision | Refusal:
-    """Have an administrator end a request: cancelled while it waits, revoked once it is granted."""
+def end(
+    services: Services, id_: RequestId, person: Person, reason: str, *, also: bool
+) -> Decision | Refusal:
+    """Have an administrator end a request: cancelled while it waits, revoked once it is granted.
+
+    `also`: and the others by which some of it would stay, with it.
+    """
     found = concerning(services, id_, person)
     if isinstance(found, Refusal):
         return found
-    scene, way_out = found
     if not trimmed(reason):
         sentence = "An administrator says why. Whoever sees the request reads it."
         return Refusal(Code.REASON_NEEDED, sentence, about="reason")
-    return do(services, person, scene.request.id, (way_out or Revoke)(person.id, reason))
+    command = (found.way_out or Revoke)(person.id, reason)
+    return do(services, person, id_, command, also=also and isinstance(command, Revoke))
 
 
 def _way_out(request: AccessRequest) -> type[Cancel] | type[Revoke] | None:
@@ -142,14 +150,14 @@ def _tried(
     scene = look.scenes(session, services, company, [id_]).get(id_)
     if scene is None:
         return NO_SUCH_REQUEST
-    facts = Facts(
+    known = Facts(
         directory=company.directory,
         flow=scene.flow,
         revision=scene.revision,
         admins=company.admins,
         entitlements=scene.entitlements,
     )
-    trial = lifecycle.decide(scene.request, command, facts, services.clock.now())
+    trial = lifecycle.decide(scene.request, command, known, services.clock.now())
     if isinstance(trial, Refusal) and not trial.about:
         return trial
     return look.seen_by(scene, person.id)

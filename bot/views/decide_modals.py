@@ -15,17 +15,19 @@ from bot.views.blocks import (
     fields,
     input_,
     modal,
+    option,
     plain_text,
     section,
 )
 from bot.views.cards import request_card
 from bot.views.text import capital
 from bot.views.things import BOXES, MENU, left_out_field, options_of, ticked_field
-from bot.views.values import Block, Scene, View
-from engine.commands import Cancel, Revoke
+from bot.views.values import Block, Ending, Scene, View
+from engine.commands import Cancel
 from engine.duration import HINT, hint_below, in_words, parse
 from engine.flow import MAX_REASON, MIN_DURATION
 from engine.request import GrantState
+from engine.words import in_a_row
 
 __all__ = ["approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
 
@@ -60,21 +62,37 @@ def reject_modal(scene: Scene, *, whole: bool = False, shorter: str = "") -> Vie
     )
 
 
-def end_modal(scene: Scene, way_out: type[Cancel] | type[Revoke] | None) -> View:
+def end_modal(ending: Ending) -> View:
     """An administrator's look at a request, and the way to end it while there is one."""
-    request = scene.request
+    scene, way_out, request = ending.scene, ending.way_out, ending.scene.request
     shown = [b for b in request_card(scene).blocks if b["type"] != "actions"]
     if way_out is None:
         return modal(request.code, shown)
     word = "Cancel request" if way_out is Cancel else "Revoke access"
     return modal(
         request.code,
-        [*shown, _reason(scene, needed=True)],
+        [*shown, _reason(scene, needed=True), *_also(ending)],
         submit=word,
         close="Leave it",
         callback=ids.END_MODAL,
         metadata=str(request.id),
     )
+
+
+def _also(ending: Ending) -> list[Block]:
+    if not ending.kept_by:
+        return []
+    those = in_a_row(ending.kept_by, 10)
+    box = option(f"End {'that' if len(ending.kept_by) == 1 else 'those'} as well", ids.ALSO)
+    boxes: Block = {
+        "type": "checkboxes",
+        "action_id": ids.ALSO,
+        "options": [box],
+        "initial_options": [box],
+    }
+    label = f"Some of it would stay, under {those}"
+    hint = "Without the tick it stays for as long as any of those runs."
+    return [input_(ids.ALSO, label, boxes, hint=hint, optional=True)]
 
 
 def is_whole(metadata: str) -> bool:

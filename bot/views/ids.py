@@ -94,6 +94,7 @@ KEEP = "keep_extensions"
 FIRST = "first"  # the request waits for the answer
 THINGS = "things"  # what is approved, or returned, each ticked; the value is the grant's number
 LEAVE_OUT = "leave_out"  # where they are too many for that: what is not approved
+ALSO = "also"  # ends the other requests too, by which some of it would stay
 KEEP_THINGS = "keep_things"  # the same: what is not returned
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from engine.background import Background
+from engine.commands import Cancel, Revoke
 from engine.directory import Delegation, Directory, Person, PersonId
 from engine.explanation import Explanation
 from engine.flow import AccessFlow, FlowId, Quorum, RequestFor, Revision
@@ -40,6 +41,18 @@ class Scene:
     has_login: bool = False  # some of it is used with a login that Latchkey makes
     in_channel: bool = False  # many read it: who is named is not called
     background: Background | None = None  # for whoever may decide, and nobody else
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A request that an administrator looks at, and how they can end it; None: it is over.
+
+    `kept_by` are the codes of others by which some of it would stay.
+    """
+
+    scene: Scene
+    way_out: type[Cancel] | type[Revoke] | None
+    kept_by: list[str]
 
 
 @dataclass(frozen=True, slots=True)

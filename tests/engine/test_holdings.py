@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.commands import Extend, Return
-from engine.holdings import calls, held_elsewhere, target_of, unlooked, wants, wish
+from engine.holdings import calls, held_elsewhere, kept_by, target_of, unlooked, wants, wish
 from engine.inventory import EntitlementId
 from engine.port import Target
 from engine.request import AccountId, Grant, GrantId, GrantState, RequestId, State
@@ -176,6 +176,18 @@ def test_two_overlapping_requests_each_answer_for_the_other():
 
     assert held_elsewhere(one, [one, other]) == {0: other.code}
     assert held_elsewhere(other, [one, other]) == {0: one.code}
+
+
+@given(several())
+def test_without_those_that_would_keep_it_nothing_stays(requests):
+    for one in requests:
+        keepers = kept_by(one, requests)
+        rest = [other for other in requests if other not in keepers]
+        mine = {grant.id for grant in one.grants if wants(one, grant)}
+
+        assert not mine & held_elsewhere(one, rest).keys()
+        assert one not in keepers
+        assert all(kept_by(one, [other]) for other in keepers)
 
 
 def test_the_same_entitlement_in_another_account_is_another_thing():
