@@ -15,6 +15,7 @@ from engine import holdings, lifecycle
 from engine.commands import Cancel, Command, Reject, Return, Revoke
 from engine.directory import Person, PersonId
 from engine.facts import Facts
+from engine.life.pending import REASON_OF_AN_ADMIN
 from engine.outcome import NO_SUCH_REQUEST, Code, Decision, Refusal
 from engine.request import WAITING, AccessRequest, RequestId, State
 from engine.words import trimmed
@@ -89,8 +90,7 @@ def end(
     if isinstance(found, Refusal):
         return found
     if not trimmed(reason):
-        sentence = "An administrator says why. Whoever sees the request reads it."
-        return Refusal(Code.REASON_NEEDED, sentence, about="reason")
+        return Refusal(Code.REASON_NEEDED, REASON_OF_AN_ADMIN, about="reason")
     command = (found.way_out or Revoke)(person.id, reason)
     return do(services, person, id_, command, also=also and isinstance(command, Revoke))
 

@@ -27,6 +27,7 @@ from engine.life.telling import (
 )
 from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
 from engine.request import (
+    OPERATOR,
     SYSTEM,
     AccessRequest,
     GrantState,
@@ -37,6 +38,7 @@ from engine.request import (
 from engine.seating import Case, case_of
 from engine.words import in_a_row, line
 
+REASON_OF_AN_ADMIN = "An administrator says why. Whoever sees the request reads it."
 LONGEST_ANSWER = timedelta(hours=24)  # that a lapse is put off, once, for an answer
 
 
@@ -108,6 +110,8 @@ def cancel(
 ) -> Decision | Refusal:
     if command.by not in request.parties and not is_admin(command.by, facts):
         return Refusal(Code.NOT_YOURS, "Only who asked, who is to have it, or an admin can cancel.")
+    if command.by not in {*request.parties, OPERATOR} and not line(command.reason):
+        return Refusal(Code.REASON_NEEDED, REASON_OF_AN_ADMIN, about="reason")
     if bad := too_long(command.reason):
         return bad
     return close(request, State.CANCELLED, command.by, now, command.reason)

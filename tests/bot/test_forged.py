@@ -103,6 +103,10 @@ def test_another_persons_card_does_nothing(door, who, action):
         assert "Password" not in said
 
 
+def test_an_administrator_cancels_nothing_by_a_button_that_asks_for_no_reason(door):
+    assert "says why" in untouched(door, door.click("ines", ids.CANCEL, WAITS))
+
+
 @pytest.mark.parametrize("action", [ids.SAVED, ids.RESET])
 @pytest.mark.parametrize("who", ["priya", "anil", "ines", *NO_ONE])
 def test_another_persons_login_is_neither_shown_nor_reset_nor_forgotten(door, who, action):

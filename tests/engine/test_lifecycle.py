@@ -648,6 +648,14 @@ def test_parties_and_admins_cancel_what_waits(state, by):
     assert made.request.ended.by == by
 
 
+def test_an_admin_cancels_nothing_without_a_reason():
+    """A click that was forged, on a card of somebody else's, said none."""
+    made = life(State.PENDING)
+
+    assert refused(made.do(Cancel(ADA, " \u200b"))) is Code.REASON_NEEDED
+    assert isinstance(made.do(Cancel(OPERATOR)), Decision)
+
+
 def test_strangers_and_former_admins_cancel_nothing():
     made = life(State.PENDING)
     made.know(left("ada"))
