@@ -138,7 +138,7 @@ def test_an_escalation_posts_the_card_anew_and_calls_only_whom_it_asks(told):
 
 
 CLOSED = [
-    (DEPLOYS, "Latchkey is not in it"),
+    (DEPLOYS, "Latchkey is not in it. Write `/invite @Latchkey` there"),
     (NORTHGATE, "it is shared with another company"),
     (MOVE, "it is archived"),
     ("C0NOSUCHONE", "there is none with this id"),
