@@ -1430,6 +1430,16 @@ def test_a_request_of_a_guest_is_cancelled_and_says_why():
     assert made.request.ended.reason == "Ann is a guest now"
 
 
+def test_a_grantee_who_loses_the_group_keeps_what_runs_until_its_end():
+    made = life(State.ACTIVE)
+    made.know(person("ann"))
+    end = made.request.ends_at
+
+    made.tick(MINUTE)
+    assert (made.request.state, made.request.ends_at) == (State.ACTIVE, end)
+    assert isinstance(made.do(Extend(ANN, 1)), Decision)
+
+
 def test_without_a_manager_the_admins_hear_of_a_requestor_who_left():
     made = life(State.ACTIVE, requestor=EVE)
     made.know(left("eve", "eng"))

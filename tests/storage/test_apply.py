@@ -384,7 +384,9 @@ def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
     for turn in range(4):
         request = stored.submit("write on shop.orders", "edit on handbook", flow=WRITING)
 
-        results = crew.race("approve", url, by=[DAN, DORA, DAN], request=[request.id] * 3)
+        results = crew.race(
+            "decide", url, by=[DAN, DORA, DAN], request=[request.id] * 3, how=["approve"] * 3
+        )
 
         assert sorted(results) == ["decided", Code.SETTLED, Code.SETTLED], turn
         assert Counter(actions(stored, request)) == {"submitted": 1, "approved": 1}
@@ -393,6 +395,25 @@ def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
         agree(stored)
         stored.do(request, Return(ALICE))
         stored.converge()
+
+
+def test_of_an_approval_a_rejection_and_a_cancellation_at_once_one_counts(crew, stored, url):
+    ends = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}
+    for turn in range(4):
+        request = stored.submit("write on shop.orders", flow=WRITING)
+
+        results = crew.race(
+            "decide", url, by=[DAN, DORA, ALICE], request=[request.id] * 3, how=list(ends)
+        )
+
+        assert sorted(results) == ["decided", Code.SETTLED, Code.SETTLED], turn
+        won = dict(zip(results, ends.values(), strict=True))["decided"]
+        assert actions(stored, request) == ["submitted", won]
+        agree(stored)
+        if won == "approved":
+            stored.converge()
+            stored.do(request, Return(ALICE))
+            stored.converge()
 
 
 @pytest.mark.parametrize("keys", ["aaa", "abc"])

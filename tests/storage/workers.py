@@ -17,7 +17,7 @@ from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
 from bot.usecases import request
 from bot.usecases.filling import Filled, Promise
-from engine.commands import Approve, Nudge
+from engine.commands import Approve, Cancel, Nudge, Reject
 from engine.directory import PersonId
 from engine.outcome import Refusal
 from engine.request import AccountId, RequestId
@@ -76,11 +76,11 @@ def take_in(url: str) -> Task:
     database.close()
 
 
-def approve(url: str, *, by: str, request: int) -> Task:
-    """Press Approve; say what came of it."""
+def decide(url: str, *, by: str, request: int, how: str) -> Task:
+    """Press Approve, Reject or Cancel; say what came of it."""
     stored = Stored.open(url)
     stored.company()
-    command = Approve(PersonId(by))
+    command = {"approve": Approve, "reject": Reject, "cancel": Cancel}[how](PersonId(by))
     yield "ready"
     result = stored.write(
         lambda tx, c: unit_of_work.carry_out(tx, c, RequestId(request), command, START)
@@ -193,7 +193,7 @@ def run_jobs(url: str) -> Task:
 
 TASKS: dict[str, Callable[..., Task]] = {
     f.__name__: f
-    for f in (increment, upgrade, take_in, approve, nudge, submit, ask, lease, run_jobs)
+    for f in (increment, upgrade, take_in, decide, nudge, submit, ask, lease, run_jobs)
 }
 
 
