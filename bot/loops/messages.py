@@ -230,10 +230,10 @@ class MessageLoop:
         except _LeftError:
             return None
         except _ClosedError as closed:
-            return _closed(parcel, str(closed))
+            return _closed(parcel, str(closed), now)
         except SlackApiError as fault:
             if parcel.kind is Card.CHANNEL and (why := channels.why_refused(fault)):
-                return _closed(parcel, why)
+                return _closed(parcel, why, now)
             waits_for = POST if parcel.unposted else UPDATE
             if isinstance(fault, AtRestError) and method_of(fault) == waits_for:
                 raise
@@ -258,7 +258,7 @@ class MessageLoop:
         there = parcel.live or parcel.doubtful
         user = drawn.where
         if drawn.message is None or user is None or not (there or drawn.worth_posting):
-            return _Sent(Shown(parcel, parcel.live, parcel.posted, parcel.earlier))
+            return _Sent(_left(parcel, self._services.clock.now()))
         posts = parcel.unposted and drawn.worth_posting
         stands, channel = _Stands.of(parcel), drawn.channel or user
         if parcel.doubtful and parcel.unposted:
@@ -374,11 +374,16 @@ class MessageLoop:
         return found
 
 
-def _closed(parcel: Parcel, why: str) -> _Sent:
+def _left(parcel: Parcel, now: datetime) -> Shown:
+    """Leave a card as it is; those before it stay known until they are shrunk."""
+    again = now + LONGEST_PAUSE if parcel.earlier else None
+    return Shown(parcel, parcel.live, parcel.posted, parcel.earlier, again)
+
+
+def _closed(parcel: Parcel, why: str, now: datetime) -> _Sent:
     """Leave a card as it is: its channel takes none."""
     log.warning("channel takes no card", channel=parcel.recipient, why=why)
-    left = Shown(parcel, parcel.live, parcel.posted)
-    return _Sent(left, closed=(ChannelId(parcel.recipient), why))
+    return _Sent(_left(parcel, now), closed=(ChannelId(parcel.recipient), why))
 
 
 def _identity(parcel: Parcel) -> str:
@@ -404,7 +409,7 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
         return Later(parcel, now + pause(parcel.attempts), doubtful=True)
     if cure is Cure.REFUSE:
         log.error("message dropped", error=code)
-        return Shown(parcel, parcel.live, parcel.posted, parcel.earlier)
+        return _left(parcel, now)
     if cure is Cure.ANEW and method_of(fault) == UPDATE:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)

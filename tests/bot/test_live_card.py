@@ -22,7 +22,7 @@ from bot.runtime.services import Services
 from bot.slack.gate import Gate
 from engine import commands
 from engine.commands import Approve, Extend, Nudge, PutQuestion, Reject, Return
-from engine.outcome import News
+from engine.outcome import Card, News
 from engine.request import AccessRequest
 from storage.messages import LOOK_AFTER
 from storage.tables import InstanceRow, MessageRow
@@ -95,6 +95,9 @@ class Slack:
 
     def conversations_open(self, *, users: str, **_: object) -> dict[str, object]:
         return {"channel": {"id": f"D-{users}"}}
+
+    def conversations_info(self, **_: object) -> dict[str, object]:
+        return {"channel": {"is_member": True}}
 
     def conversations_history(self, *, channel: str, **_: object) -> dict[str, object]:
         return {"messages": [m for m in reversed(self.posts) if m["channel"] == channel]}
@@ -415,6 +418,40 @@ def test_an_earlier_card_stays_known_until_it_was_seen_shrunk(story, stored):
     told.settle()
     (row,) = (r for r in stored.rows(MessageRow) if r.recipient == ALICE)
     assert (row.earlier, is_line(first)) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("code", "card"), [("invalid_blocks", Card.REQUEST), ("is_archived", Card.CHANNEL)]
+)
+def test_what_slack_refuses_is_not_sent_at_each_look_and_what_is_before_it_is_not_forgotten(
+    story, stored, code, card
+):
+    """With an earlier card to be shrunk it was sent anew at each look, without a pause.
+
+    In a channel that was closed meanwhile, the earlier card was forgotten as it was.
+    """
+    told = story({("shrink", 1): FAULTS["503"]})
+    request = stored.submit(flow=WRITING)
+    told.alive.drain()
+    (first,) = told.slack.of(ALICE)
+    stored.pass_(2 * SECOND)
+    stored.do(request, PutQuestion(DAN, "What for?"))
+    told.alive.drain()
+    stored.pass_(2 * SECOND)
+    stored.do(request, PutQuestion(DAN, "And why now?"))
+    with stored.database.write() as tx:
+        its = col(MessageRow.recipient) == ALICE
+        tx.execute(update(MessageRow).where(its).values(kind=card.value))
+    posts = told.slack.calls["post"]
+    for number in range(posts + 1, posts + ROUNDS):
+        told.slack.fails["post", number] = Fault(refused(code), done=False)
+
+    for _ in range(3):
+        told.alive.drain()
+
+    (row,) = (r for r in stored.rows(MessageRow) if r.kind == card.value)
+    assert row.attempts == 2  # at shrinking the first, and at posting the last
+    assert [one["ts"] for one in row.earlier] == [first["ts"]]
 
 
 def test_an_earlier_card_that_nobody_can_change_any_more_is_left(story, stored):
