@@ -320,7 +320,9 @@ class Filling:
             return None
         zone = self.person.zone
         today = shown(zone, self.now) or self.now
-        return Start(zone, today.date(), later=self.filled.start is not None)
+        chosen = self.filled.start
+        day, time = (chosen.day, chosen.time) if chosen else ("", "")
+        return Start(zone, day or today.date().isoformat(), time, later=chosen is not None)
 
     def _opens(self, flows: Sequence[AccessFlow]) -> str:
         """Say from when one of the flows can be asked for; empty: now, or at the start."""

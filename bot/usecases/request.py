@@ -21,7 +21,9 @@ from engine.eligibility import Draft
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import AccessRequest, RequestId, State
+from engine.start import Chosen
 from engine.targets import Bundle, ObjectId, key_of
+from engine.window import shown
 from engine.words import trimmed
 from storage import apply, facts, search
 from storage.company import Company
@@ -176,7 +178,16 @@ def change(services: Services, person: Person, id_: RequestId) -> tuple[Form, Pr
     if isinstance(scene, Refusal):
         return scene
     filled = _as_before(services.company(), person, scene)
-    return fill(services, person, replace(filled, instead=id_))
+    start = _start(person, scene.request, services.clock.now())
+    return fill(services, person, replace(filled, start=start, instead=id_))
+
+
+def _start(person: Person, request: AccessRequest, now: datetime) -> Chosen | None:
+    """Return the start that is still to come, by the person's clocks; None: it starts now."""
+    if request.starts_at is None or request.starts_at <= now:
+        return None
+    wall = shown(person.zone, request.starts_at)
+    return Chosen(f"{wall:%Y-%m-%d}", f"{wall:%H:%M}", person.zone) if wall else None
 
 
 def _is_party(person: Person, scene: Scene) -> bool:

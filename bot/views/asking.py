@@ -79,12 +79,11 @@ def _about(scene: Scene) -> Block:
 
 def _waiting(scene: Scene) -> list[Block]:
     """Say how long the request waits for an answer, while it does."""
-    request = scene.request
-    if not request.waits_since:
+    if not scene.request.waits_since:
         return []
     longest = in_words(LONGEST_ANSWER)
     puts_off = f"⏸️ It waits for the answer, which puts its lapse off, by {longest} at most."
-    return [section(f"{puts_off} Without one it lapses {when(request.lapses_at)}.")]
+    return [section(puts_off)]
 
 
 def _first(scene: Scene) -> list[Block]:

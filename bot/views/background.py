@@ -93,7 +93,8 @@ def _earlier(_scene: Scene, known: Background) -> list[Block]:
 
 def _request(request: AccessRequest) -> str:
     asked = f"{when(request.submitted_at)} for {in_words(request.duration)}"
-    return f"{request.code}, {asked}: {_OUTCOMES[request.state]}"
+    became = "was changed" if request.changed_to else _OUTCOMES[request.state]
+    return f"{request.code}, {asked}: {became}"
 
 
 def _holdings(scene: Scene, known: Background) -> list[Block]:

@@ -133,8 +133,6 @@ def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
     if start := phrases.start(scene):
         yield "Start", start
     yield "How long", phrases.how_long(scene)
-    if request.state is State.ACTIVE:
-        yield "Until", phrases.until(request)
 
 
 def _progress(scene: Scene) -> list[Block]:
@@ -193,8 +191,7 @@ def approval_card(scene: Scene) -> Message:
 def _approval_card(scene: Scene, why: int, asked: int) -> Message:
     request = scene.request
     head, said = _approver_sees(scene)
-    asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
-    asks += phrases.for_whom(scene)
+    asks = f"{phrases.asks(scene)} for access{phrases.for_whom(scene)}"
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
     facts = background.in_a_line(scene)
@@ -219,8 +216,7 @@ def _channel_card(called: Sequence[PersonId], scene: Scene, why: int, asked: int
     head, said = _approver_sees(scene)
     if waits:
         head, said = "🔔 An approval is needed", _waiting(scene)
-    asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
-    asks += phrases.for_whom(scene)
+    asks = f"{phrases.asks(scene)} for access{phrases.for_whom(scene)}"
     blocks = [header(head)]
     if waits and (them := phrases.called(scene, called)):
         blocks.append(section(f"{them}: your decision is asked for."))

@@ -20,7 +20,6 @@ from bot.views.blocks import (
     section,
 )
 from bot.views.cards import request_card
-from bot.views.text import capital
 from bot.views.things import BOXES, MENU, left_out_field, options_of, ticked_field
 from bot.views.values import Block, Ending, Scene, View
 from engine.commands import Cancel
@@ -105,7 +104,7 @@ def _metadata(scene: Scene, *, whole: bool) -> str:
 
 
 def _about(scene: Scene, *, whole: bool) -> list[Block]:
-    asks = f"{capital(phrases.who(scene, scene.request.requestor))} asks for"
+    asks = f"{phrases.asks(scene)} for"
     return _in_whole(scene, asks) if whole else _in_short(scene, asks)
 
 

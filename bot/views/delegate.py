@@ -37,11 +37,11 @@ def delegate_modal(slack: str = "", until: str = "", reason: str = "") -> View:
     if slack:
         person["initial_user"] = slack
     says = (
-        "They are asked in addition to you, and may approve and reject what you may. Both of you "
-        "count as one person. Either of you can end it at any time."
+        "Whoever you choose is asked in addition to you, and may approve and reject what you may. "
+        "Both of you count as one person. Either of you can end it at any time."
     )
     ends = "For example: until Friday, until 14 Dec 18:00, until 2026-12-14, for 3 days. "
-    most = f"A day alone is the whole of it. At most {LONGEST.days} days."
+    most = f"A day without a time counts to its end. At most {LONGEST.days} days."
     return modal(
         "Delegate",
         [
@@ -79,11 +79,11 @@ def begun(lent: Lent, made: Delegation) -> Message:
 
 def list_modal(lent: Lent) -> View:
     """List what holds now, each with a button that ends it."""
-    blocks = _listed(lent, "You have lent your right to", lent.given, lambda d: d.delegate)
-    blocks += _listed(lent, "You decide for", lent.received, lambda d: d.delegator)
+    blocks = _listed(lent, "Who decides for you", lent.given, lambda d: d.delegate)
+    blocks += _listed(lent, "For whom you decide", lent.received, lambda d: d.delegator)
     if lent.others:
         blocks += _listed(lent, "Others", lent.others, lambda d: d.delegate, other=True)
-    new = button("Delegate…", ids.DELEGATE, "new", says="Have somebody approve for you")
+    new = button("Delegate…", ids.DELEGATE, "new", says="Delegate to somebody")
     return modal("Delegations", [*blocks, *actions([new])])
 
 

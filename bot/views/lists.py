@@ -127,7 +127,7 @@ def _task(scene: Scene) -> list[Block]:
     start = phrases.start(scene)
     starts = [f"starts {start}"] if start else []
     facts = (*starts, phrases.how_long(scene), phrases.risk(scene), request.code)
-    asks = f"{capital(phrases.who(scene, request.requestor))} asks for"
+    asks = f"{phrases.asks(scene)} for"
     lines = [
         f"{asks} {phrases.what_in_short(scene)}{phrases.for_whom(scene)}",
         " · ".join(facts),

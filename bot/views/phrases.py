@@ -41,6 +41,7 @@ __all__ = [
     "answer_button",
     "approved_so_far",
     "asked",
+    "asks",
     "called",
     "cancel_button",
     "caveat",
@@ -212,6 +213,15 @@ def all_but(grant: Grant) -> str:
 
 def _remarked(grant: Grant) -> str:
     return f"  {remark}" if (remark := _remark(grant)) else ""
+
+
+def asks(scene: Scene) -> str:
+    """Say who asks; who asked, where it waits for a decision no more."""
+    request = scene.request
+    word = "ask" if scene.viewer == request.requestor else "asks"
+    if request.state is not State.PENDING:
+        word = "asked"
+    return f"{capital(who(scene, request.requestor))} {word}"
 
 
 def for_whom(scene: Scene) -> str:
@@ -486,7 +496,7 @@ def party_buttons(scene: Scene) -> list[Block]:
     if state is State.ACTIVE:
         first = (credentials_button(scene), extend_button(scene) or more_time_button(scene))
         return [*filter(None, first), return_button(scene)]
-    return [again_button(scene)] if state.final else []
+    return [again_button(scene)] if state.final and not scene.request.changed_to else []
 
 
 def decide_buttons(scene: Scene) -> list[Block]:
@@ -625,13 +635,13 @@ def return_button(scene: Scene) -> Block:
     """Return the button; of several things it opens the form by which some can be kept."""
     request = scene.request
     if sum(wants(request, grant) for grant in request.grants) > 1:
-        says = f"Return access of {request.code}, all or in part"
+        says = f"Return now of {request.code}, all or in part"
         return button("Return now", ids.RETURN_SOME, str(request.id), says=says, style="danger")
     return button(
         "Return now",
         ids.RETURN,
         str(request.id),
-        says=f"Return the access of {request.code} now",
+        says=f"Return now the access of {request.code}",
         style="danger",
         asks=confirm(
             "Return this access?",
@@ -653,5 +663,5 @@ def again_button(scene: Scene) -> Block:
         "Request again",
         ids.AGAIN,
         str(request.id),
-        says=f"Request the access of {request.code} again",
+        says=f"Request again the access of {request.code}",
     )

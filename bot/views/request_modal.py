@@ -266,7 +266,7 @@ def _start(start: Start | None) -> Iterable[Block]:
     day: Block = {
         "type": "datepicker",
         "action_id": ids.START_DAY,
-        "initial_date": start.today.isoformat(),
+        "initial_date": start.day,
     }
     time: Block = {
         "type": "timepicker",
@@ -274,7 +274,9 @@ def _start(start: Start | None) -> Iterable[Block]:
         "timezone": start.zone,
         "placeholder": plain_text("Choose a time", 150),
     }
-    hint = f"As clocks in {start.zone} show it."
+    if start.time:
+        time["initial_time"] = start.time
+    hint = "The time zone is that of your Slack profile."
     yield input_(ids.START_DAY, "On which day?", day, dispatch=True)
     yield input_(time_block(start.zone), "At what time?", time, hint=hint, dispatch=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from engine.background import Background
@@ -114,10 +114,14 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the form asks of the start: by the clocks of a zone, where it is `today`."""
+    """What the form asks of the start, and what stands there: by the clocks of a zone.
+
+    No `time` is chosen where it is empty.
+    """
 
     zone: str
-    today: date
+    day: str
+    time: str
     later: bool
 
 

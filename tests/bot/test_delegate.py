@@ -176,7 +176,7 @@ def test_alone_it_lists_what_was_lent_and_received(door, typed):
 
     given, received = (str(form(door, who, typed)) for who in ("selin", "priya"))
 
-    assert "You have lent your right to" in given
+    assert "Who decides for you" in given
     assert slack_id("priya") in given
     assert slack_id("selin") in received
 

@@ -731,7 +731,7 @@ def test_the_form_asks_for_a_start_where_a_flow_in_play_lets_it_be_another(servi
     def start(**changed):
         return usecase.fill(services, alice, filled(stored, **changed))[0].start
 
-    assert start() == Start("UTC", stored.now.date(), later=False)
+    assert start() == Start("UTC", stored.now.date().isoformat(), "", later=False)
     assert start(picked=writes.id)
     assert start(picked=reads.id) is None
     assert start(start=Chosen("", "", "")).later

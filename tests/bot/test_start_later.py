@@ -49,7 +49,7 @@ def test_what_is_approved_for_tomorrow_opens_the_system_tomorrow(told):
     at = tomorrow(told)
     form = later(told, marta, at=at, duration="1 h")
     marta.wait_view(where=lambda v: token(at + HOUR) in str(v["blocks"]))
-    assert "As clocks in Europe/Warsaw show it." in str(form.raw["blocks"])
+    assert "The time zone is that of your Slack profile." in str(form.raw["blocks"])
     assert told.send(marta.view()).action == "close"
     (request,) = told.desk.requests(live=True)
     assert request.starts_at == at
@@ -298,3 +298,19 @@ def test_clocks_are_set_between_asking_and_the_start(door):
     door.clock.time = datetime(2027, 3, 29, 7, tzinfo=UTC)
     door.work()
     assert door.request(made.id).state is State.ACTIVE
+
+
+def test_changing_keeps_the_start(told):
+    """The form came back with *Now* chosen: whoever changed the reason alone had it at once."""
+    marta, at = told.person("marta"), tomorrow(told)
+    later(told, marta, at=at, duration="1 h")
+    assert told.send(marta.view()).action == "close"
+    (old,) = told.desk.requests(live=True)
+
+    told.press(marta, old.code, "change_request")
+    form = marta.wait_view("Change request")
+    form.set("justification", "INC-43")
+    assert told.send(form).action == "close"
+
+    (new,) = told.desk.requests(live=True)
+    assert (new.instead_of, new.starts_at) == (old.id, at)

@@ -19,5 +19,5 @@ def test_the_demo_plays_to_its_end_and_what_it_shows_is_so():
     assert "All of it was seen" in said
     assert "(Database administrators)" in said
     extension = said[said.index("8. The extension") : said.index("9. The end")]
-    (shown,) = re.findall(r"Until .* at (\d\d:\d\d) ", extension)
+    (shown,) = re.findall(r"[Uu]ntil .* at (\d\d:\d\d) ", extension)
     assert f"is active until {shown}:" in extension

@@ -184,7 +184,7 @@ def test_with_the_keyboard_only(window):
     expect(dialog).to_be_hidden()
     expect(card(page, code, "Access is active")).to_be_visible()
 
-    page.get_by_role("button", name=f"Return the access of {code} now").last.focus()
+    page.get_by_role("button", name=f"Return now the access of {code}").last.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("alertdialog")).to_contain_text("Return this access?")
     page.keyboard.press("Escape")
