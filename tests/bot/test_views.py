@@ -609,6 +609,23 @@ def test_who_approved_half_can_withdraw_or_reject_and_sees_what_is_missing():
     assert "👍 @Ben approved" in read(other)
 
 
+def test_after_an_escalation_the_tier_is_named_that_may_decide_as_well():
+    """The card went on saying that the group's approval was missing, when anybody of the tier's
+    was enough.
+    """
+    rule = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
+    leads = approvers(EVE, name="Leads")
+    waits = begun(flow(approval=rule, escalation=Escalation(15 * MINUTE, (leads,))))
+    assert "Still needed: DBAs and Security." in read(request_card(seen(waits, ANN)))
+
+    waits.tick(15 * MINUTE)
+
+    for viewer in (ANN, BEN, EVE):
+        draw = request_card if viewer == ANN else approval_card
+        said = read(draw(seen(waits, viewer)))
+        assert "Still needed: DBAs and Security, or else anybody of Leads." in said
+
+
 def test_who_approved_and_may_decide_no_more_can_take_that_back_alone():
     """They were offered a rejection, and a question, that both were refused."""
     half = begun(flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
