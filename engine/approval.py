@@ -334,7 +334,7 @@ def _covers(
     """Return what somebody counts for, of which groups: as one of their own (True), or at all."""
     found: dict[int, set[tuple[_Part, bool]]] = {}
     for seat in seats:
-        if seat.group is not None:
+        if seat.group is not None and seat.group < len(case.groups):
             parts = seat.of or _parts(case, seat.group)
             kinds = (True, False) if seat.place in own else (False,)
             found.setdefault(seat.group, set()).update((p, k) for p in parts for k in kinds)

@@ -57,9 +57,12 @@ def case_of(
     admins: frozenset[PersonId],
     entitlements: Mapping[EntitlementId, Entitlement],
 ) -> Case:
-    """Return what the approval of a request depends on."""
+    """Return what the approval of a request depends on.
+
+    A revision that cannot be read has neither the tiers nor the groups that the request knows of.
+    """
     asked = [g for g in request.grants if g.open] if revision.asks_owners else []
-    return Case(
+    case = Case(
         revision,
         request.requestor,
         request.grantee,
@@ -70,6 +73,7 @@ def case_of(
         request.approvals,
         ownership.owned({g.id: entitlements.get(g.entitlement) for g in asked}, directory),
     )
+    return case if revision.readable else replace(case, tiers_asked=0, stand_ins=())
 
 
 def may_sit(case: Case, person: Person) -> bool:

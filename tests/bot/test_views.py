@@ -66,6 +66,7 @@ from engine.flow import (
     FlowId,
     Quorum,
     RequestFor,
+    unreadable,
 )
 from engine.inventory import EntitlementId, ResourceId
 from engine.life.asking import MAX_QUESTIONS
@@ -624,6 +625,20 @@ def test_after_an_escalation_the_tier_is_named_that_may_decide_as_well():
         draw = request_card if viewer == ANN else approval_card
         said = read(draw(seen(waits, viewer)))
         assert "Still needed: DBAs and Security, or else anybody of Leads." in said
+
+
+def test_cards_of_a_request_whose_flow_cannot_be_read_any_more_are_drawn():
+    """It had been approved for a group, and was asked of a tier, that are not known any more: no
+    card of it could be drawn.
+    """
+    rule = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
+    half = begun(flow(approval=rule, escalation=Escalation(15 * MINUTE, (approvers(EVE),))))
+    half.tick(15 * MINUTE)
+    half.do(Approve(DAN))
+    scene = replace(seen(half, DAN), revision=unreadable("Read orders"))
+
+    assert list(buttons(approval_card(scene))) == ["Withdraw approval"]
+    assert "cannot be read" in read(request_card(replace(scene, viewer=ANN)))
 
 
 def test_who_approved_and_may_decide_no_more_can_take_that_back_alone():

@@ -11,7 +11,7 @@ from bot.views.cards import channel_card
 from bot.views.values import Block, Message, Scene, View
 from engine.background import Background, Holding, Share
 from engine.directory import Directory, Person, PersonId
-from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Quorum
+from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Quorum, unreadable
 from engine.flow import ApprovalRule as Approvals
 from engine.inventory import (
     Entitlement,
@@ -160,7 +160,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(
         request=made,
         flow=plan,
-        revision=plan.revision,
+        revision=unreadable(plan.name) if draw(_RARELY) else plan.revision,
         directory=Directory.of(people),
         entitlements=entitlements,
         viewer=draw(anybody),
@@ -181,6 +181,7 @@ def _background(
 
 
 _EITHER = st.booleans()
+_RARELY = st.sampled_from([False, False, False, True])
 _STATES = st.permutations(list(GrantState)).map(lambda states: [*states] * 13)
 
 
@@ -247,7 +248,7 @@ def _requests(
         grants=grants,
         extensions_used=draw(st.sampled_from([0, 1, 2])),
         pending_since=NOW,
-        tiers_asked=draw(st.sampled_from([0, 1, 5])),
+        tiers_asked=draw(st.sampled_from([0, *(tier + 1 for tier in tiers)])),
         asks=asks,
         approvals=approvals,
         questions=questions,
