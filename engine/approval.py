@@ -52,7 +52,11 @@ def seats(case: Case, person: Person) -> frozenset[Seat]:
 
 def approved(case: Case) -> bool:
     """Tell whether the approvals that stand are enough."""
-    return not _lacking(case, _given(case), _quotas(case))
+    held, quotas, rule = _given(case), _quotas(case), case.revision.approval
+    if rule and rule.distinct and rule.join is Quorum.ALL_OF and not _whole_by_a_tier(case, held):
+        # What is lacking takes several times as long to count as that something is.
+        return any(tally.fulfilled() for tally in _tallies(case, held, quotas))
+    return not _lacking(case, held, quotas)
 
 
 def in_place_of(case: Case, person: Person) -> tuple[Approval, ...]:
