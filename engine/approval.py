@@ -10,7 +10,7 @@ from typing import cast
 from engine import ownership, units
 from engine.conditions import OWNER
 from engine.directory import Person, PersonId
-from engine.flow import ApproverGroup, Quorum
+from engine.flow import ApproverGroup, Quorum, TierCounts
 from engine.request import Approval, Ask, GrantId, Seat, joined
 from engine.seating import (
     Case,
@@ -81,7 +81,10 @@ def missing(case: Case) -> list[tuple[ApproverGroup, int]]:
 
 
 def missing_in_words(case: Case, name: Callable[[str], str] = str, *, most: int = 5) -> str:
-    """Say whose approval is missing: `Security and 2 more of DBAs`. `name` dresses a name."""
+    """Say whose approval is missing: `Security and 2 more of DBAs`; and whose alone is enough.
+
+    `name` dresses a name.
+    """
     by_group: dict[int, dict[int, list[_Part]]] = {}
     for (group, part), many in _lacking(case, _given(case), _quotas(case)).items():
         by_group.setdefault(group, {}).setdefault(many, []).append(part)
@@ -92,7 +95,17 @@ def missing_in_words(case: Case, name: Callable[[str], str] = str, *, most: int 
     ]
     approval = case.revision.approval
     either = approval is not None and approval.join is Quorum.ANY_OF
-    return in_a_row(said, most, last="or" if either else "and")
+    lacking = in_a_row(said, most, last="or" if either else "and")
+    tiers = [name(tier.name) for tier in _enough_alone(case)]
+    return f"{lacking}, or else anybody of {in_a_row(tiers, last='or')}" if tiers else lacking
+
+
+def _enough_alone(case: Case) -> list[ApproverGroup]:
+    """Return the tiers that are asked of whom anybody may approve the whole request."""
+    escalation = case.revision.escalation
+    if escalation is None or escalation.counts is not TierCounts.WHOLE_REQUEST:
+        return []
+    return [case.tiers[at] for at in range(case.tiers_asked) if tier_has_somebody(case, at)]
 
 
 def _missing(

@@ -16,7 +16,7 @@ from bot.views.values import Block, Scene
 from engine.approval import missing_in_words, seats
 from engine.directory import PersonId
 from engine.duration import in_words
-from engine.flow import MAX_JUSTIFICATION, TierCounts
+from engine.flow import MAX_JUSTIFICATION
 from engine.holdings import wants
 from engine.inventory import Resource, highest_risk
 from engine.life.offers import offered
@@ -396,16 +396,7 @@ def approved_so_far(scene: Scene) -> list[Block]:
 
 def still_needed(scene: Scene) -> str:
     """Name the groups whose approval is missing, and the tiers of whom anybody is enough."""
-
-    def bold(name: str) -> str:
-        return f"*{cut(escape(name), 100)}*"
-
-    missing, plan = missing_in_words(_case(scene), bold), scene.revision.escalation
-    if plan is None or plan.counts is not TierCounts.WHOLE_REQUEST:
-        return missing
-    asked = {a.seat.tier for a in scene.request.asks if a.open and a.seat.group is None}
-    tiers = [bold(tier.name) for number, tier in enumerate(plan.tiers) if number in asked]
-    return f"{missing}, or else anybody of {in_a_row(tiers, last='or')}" if tiers else missing
+    return missing_in_words(_case(scene), lambda name: f"*{cut(escape(name), 100)}*")
 
 
 def _case(scene: Scene) -> Case:
